@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The catalog: which packs this broker serves, as an immutable snapshot.
+ *
+ * A Catalog is a persistent tree of directories. A change copies the nodes on the path to the changed pack
+ * and shares everything else, so that publishing one pack costs its own path and not the catalog. Nodes,
+ * packs and catalogs are atomically reference counted and never change after they were published; any thread
+ * that holds a reference may read without locks.
+ *
+ * A "place" is any directory that has something to serve: a manifest.yaml or a wiki/ directory. It is a pack
+ * when it has wiki/index.md (facts of existing brokers: a place without it is shown in the tree and its
+ * manifest is served, but it is not a pack). CatalogPack describes both.
+ *
+ * This module does no I/O: mirror/store/pack_scan.h makes CatalogPacks from disk, broker/serve publishes
+ * catalogs.
+ */
+#pragma once
+
+#include "schema/error.h"
+
+/* What the file system said about a file when it was scanned. Two different contents have two different
+ * identities unless somebody forges time stamps (ctime cannot be set by ordinary means). */
+typedef struct {
+    guint64 device;
+    guint64 inode;
+    guint64 size;    /* bytes */
+    gint64 mtime_ns; /* since the epoch */
+    gint64 ctime_ns;
+} FileIdentity;
+
+gboolean file_identity_equal(const FileIdentity *a, const FileIdentity *b);
+
+/* One regular file of a place. */
+typedef struct {
+    const char
+        *name; /* relative to the place: "manifest.yaml", "manifest.sig" or "wiki/…"; owned by the pack */
+    FileIdentity identity;
+    gboolean has_signed_hash; /* a well-formed manifest.sig of the pack lists this file */
+    guint8 signed_sha256[32]; /* hash of the form that must be served (raw or LF-folded) */
+} CatalogFile;
+
+typedef struct CatalogPack CatalogPack; /* fields below; made by pack_scan, immutable once in a catalog */
+struct CatalogPack {
+    gatomicrefcount refs;
+    char *path;       /* slash path below the packs directory; owned */
+    char *directory;  /* absolute directory on disk; owned */
+    gboolean is_pack; /* has wiki/index.md and nothing is wrong with it */
+    char *problem; /* why it is not served as a pack though it looks like one; NULL when fine; one line; owned
+                    */
+    char *name;    /* manifest: name; may be "" */
+    char *version; /* manifest: version; may be "" */
+    char *summary; /* manifest: summary; may be "" */
+    char *language;         /* manifest: language; may be "" */
+    guint rows_indexed;     /* rows of wiki/index.md that search knows */
+    guint64 bytes;          /* all files together */
+    guint8 fingerprint[32]; /* SHA-256 over names and identities of all files: equal means "need not be read
+                               again" */
+    guint64 serial; /* grows with every scan of this process that read the pack anew; part of cache keys */
+    guint file_count;
+    CatalogFile *files;  /* sorted by name (bytes); owned */
+    GPtrArray *warnings; /* of char *: skipped symlinks, unreadable files and the like; may be empty; owned */
+};
+
+CatalogPack *catalog_pack_ref(CatalogPack *pack);
+void catalog_pack_unref(CatalogPack *pack);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CatalogPack, catalog_pack_unref)
+/* The file of that name, or NULL. O(log files). `name` need not be NUL-terminated. */
+const CatalogFile *catalog_pack_file(const CatalogPack *pack, const char *name, gsize len);
+
+typedef struct Catalog Catalog;
+
+/* --- Life cycle --- */
+
+/* A catalog without packs, generation 0. */
+Catalog *catalog_new_empty(void);
+Catalog *catalog_ref(Catalog *catalog);
+void catalog_unref(Catalog *catalog);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Catalog, catalog_unref)
+
+/* A new catalog: `base` with the places of `upserts` (of CatalogPack *, at their own paths) added or replaced
+ * and the paths of `removals` (of char *) removed. Generation = base's + 1. Directories that hold nothing any
+ * more disappear unless `directories` (of char *, may be NULL) names them: it lists empty directories that
+ * shall be shown in the tree. Costs O(changes · depth · fan-out). Neither array is kept. */
+Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *removals, GPtrArray *directories);
+
+/* --- Queries --- */
+
+guint64 catalog_generation(const Catalog *catalog);
+/* Packs (is_pack) and the indexed rows and bytes of all of them. */
+guint catalog_pack_count(const Catalog *catalog);
+guint64 catalog_page_count(const Catalog *catalog);
+guint64 catalog_byte_count(const Catalog *catalog);
+/* Places with a problem. */
+guint catalog_problem_count(const Catalog *catalog);
+
+/* The place at exactly `path` (`len` bytes), pack or not; NULL if there is none. Borrowed from the catalog.
+ */
+const CatalogPack *catalog_place(const Catalog *catalog, const char *path, gsize len);
+
+/* Resolves the disk-like path "<place>/<file>" to the deepest place that has the file. Both outputs are
+ * borrowed. FALSE if there is none. */
+gboolean catalog_resolve(const Catalog *catalog, const char *path, gsize len, const CatalogPack **ret_place,
+                         const CatalogFile **ret_file);
+
+/* The directory at `path` ("" is the root). FALSE if there is no such directory in the tree. `ret_children`
+ * receives a new array of borrowed names sorted by code point, without "wiki", "raw" and dot-directories;
+ * `ret_has_pack` may be NULL. */
+gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, GPtrArray **ret_children,
+                          gboolean *ret_has_pack);
+
+/* All places in the order of their paths by code point of the whole path (as ORDER BY pack_path gives it),
+ * borrowed, in a new array. O(places · log places): callers keep what they derive from it per generation. */
+GPtrArray *catalog_places_sorted(const Catalog *catalog);

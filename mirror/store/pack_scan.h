@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading packs from a directory that anybody may be writing to.
+ *
+ * All access goes through a descriptor of the root and never leaves it: every component is opened without
+ * following symbolic links (openat2 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, or component by component where
+ * the kernel lacks it). Symbolic links, devices, sockets, names that pack_path_segment_check refuses and
+ * files beyond the limits are left out and named in the pack's warnings.
+ *
+ * Blocking: call from workers or the state thread, never from an I/O thread. A PackRoot may be used by many
+ * threads at once.
+ */
+#pragma once
+
+#include "mirror/catalog/catalog.h"
+
+typedef struct PackRoot PackRoot;
+
+/* --- Life cycle --- */
+
+/* Opens the directory `path`; NOT_FOUND when it does not exist. */
+PackRoot *pack_root_open(const char *path, GError **error);
+PackRoot *pack_root_ref(PackRoot *root);
+void pack_root_unref(PackRoot *root);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackRoot, pack_root_unref)
+
+/* --- Operations --- */
+
+/* Result of a scan: what has to be done to `base` to make it describe the disk. */
+typedef struct {
+    GPtrArray *upserts;     /* of CatalogPack *, new or changed places (with references) */
+    GPtrArray *removals;    /* of char *, places of `base` that are gone */
+    GPtrArray *directories; /* of char *, directories without a place below */
+    GPtrArray
+        *problems; /* of char *, one line each: directories that could not be read, a wiki/ in the root, … */
+    guint places;  /* places seen, changed or not */
+    guint unchanged; /* places whose fingerprint equals the one in `base`, not read */
+} PackScan;
+
+void pack_scan_free(PackScan *scan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackScan, pack_scan_free)
+
+/* Scans the whole root (`prefix` "") or the directory `prefix` and everything below it, with `threads` (≥ 1)
+ * threads. A place whose fingerprint equals that of the same path in `base` (may be NULL) is not read. A pack
+ * that disappears or changes while it is read is taken again, twice at most, then gets a problem. Fails only
+ * when the root itself cannot be read. */
+PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, guint threads, GError **error);
+
+/* Reads one file of a place, whole. CONFLICT when the file is no longer the one that was scanned (identity
+ * differs before or after reading): the caller rescans the place. The bytes are as on disk. */
+GBytes *pack_root_read(PackRoot *root, const CatalogPack *place, const CatalogFile *file, GError **error);
+
+/* The form in which a text file is served: of the raw bytes and the bytes with CRLF and CR folded to LF, the
+ * one whose SHA-256 stands in manifest.sig; folded when the file is not listed there, or when neither fits
+ * (then *ret_mismatch, which may be NULL, is TRUE). Binary files (see pack_file_is_text) are returned as they
+ * are. `ret_sha256` is the hash of what is returned. */
+GBytes *pack_file_served_form(const CatalogFile *file, GBytes *raw, guint8 ret_sha256[32],
+                              gboolean *ret_mismatch);
+
+/* By name: *.md, *.json, *.yaml, *.sig, *.txt, … are text, what content_type_of (broker/serve) calls binary
+ * is not. */
+gboolean pack_file_is_text(const char *name);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every count, size, depth, queue and timeout that somebody outside this process can influence has its name
+ * and its reason here. Numbers marked (contract) are what existing OCC Nodes see today; those marked
+ * (protocol) stand in docs/formats.md. A limit that the operator may change has its default here and its key
+ * in kontor.yaml(5).
+ */
+#pragma once
+
+/* --- Packs on disk and releases (protocol) --- */
+#define LIMIT_PACK_PATH_BYTES 512    /* slash path of a pack or of a file in a pack */
+#define LIMIT_PATH_SEGMENT_BYTES 255 /* one name in a path: what every file system here allows */
+#define LIMIT_PATH_DEPTH 32          /* segments of a path */
+#define LIMIT_PACK_FILES 100000      /* files of one pack */
+#define LIMIT_PACK_FILE_BYTES (8 * 1024 * 1024)
+#define LIMIT_PACK_BYTES (256 * 1024 * 1024)
+#define LIMIT_PACKS 200000                          /* packs of one broker's own packs directory */
+#define LIMIT_MANIFEST_BYTES (256 * 1024)           /* manifest.yaml */
+#define LIMIT_MANIFEST_SIG_BYTES (32 * 1024 * 1024) /* manifest.sig: two hashes and a name per page */
+#define LIMIT_INDEX_BYTES (8 * 1024 * 1024)         /* wiki/index.md */
+#define LIMIT_INDEX_ROWS 100000
+#define LIMIT_SUMMARY_BYTES (64 * 1024) /* a summary, title or cell longer than this is cut at a character   \
+                                         */
+#define LIMIT_BODY_CHARS 2000           /* code points of a page's body that are searched (contract) */
+
+/* --- Documents --- */
+#define LIMIT_JSON_DEPTH 32
+#define LIMIT_JSON_VALUES 1000000 /* values in one document, so that small bytes cannot make huge trees */
+#define LIMIT_YAML_DEPTH 32
+#define LIMIT_YAML_NODES 100000          /* after alias expansion, which is refused anyway */
+#define LIMIT_CONFIG_BYTES (1024 * 1024) /* kontor.yaml */
+
+/* --- Public HTTP --- */
+#define LIMIT_HTTP_TARGET_BYTES 8192 /* request target; longer: 414 */
+#define LIMIT_HTTP_HEAD_BYTES 16384  /* request line and headers; longer: 431 */
+#define LIMIT_HTTP_HEADERS 100       /* header lines; more: 431 */
+#define LIMIT_HTTP_BODY_BYTES                                                                                \
+    (1024 * 1024) /* request body (contract: the reference's front allows 1 MB); longer: 413 */
+#define LIMIT_HTTP_CONNECTIONS 65536 /* open public connections */
+#define LIMIT_HTTP_CONNECTIONS_PER_IP                                                                        \
+    16384                           /* loopback fronts make one address of many clients; see kontor.yaml(5) */
+#define LIMIT_HTTP_HEAD_SECONDS 15  /* from first byte to end of headers */
+#define LIMIT_HTTP_BODY_SECONDS 30  /* from end of headers to end of body */
+#define LIMIT_HTTP_IDLE_SECONDS 75  /* keep-alive between requests */
+#define LIMIT_HTTP_WRITE_SECONDS 30 /* without progress while an answer waits to be read */
+#define LIMIT_HTTP_PIPELINE 64      /* requests answered from one read before others get their turn */
+#define LIMIT_HTTP_OUT_BYTES (16 * 1024 * 1024)   /* unsent answer bytes of one connection */
+#define LIMIT_PAGE_CACHE_BYTES (64 * 1024 * 1024) /* answers kept by each I/O thread */
+#define LIMIT_IO_THREADS 64
+#define LIMIT_WORKER_QUEUE 4096 /* jobs waiting for a worker; more: 503 */
+
+/* --- Search (contract for k, limit and window) --- */
+#define LIMIT_SEARCH_K 50
+#define LIMIT_SEARCH_K_DEFAULT 10
+#define LIMIT_LOOKUP_LIMIT 20
+#define LIMIT_LOOKUP_LIMIT_DEFAULT 5
+#define LIMIT_SEARCH_QUERY_BYTES                                                                             \
+    (512 * 1024)               /* q of a request: the contract has no limit; 5,000 words must work */
+#define LIMIT_SEARCH_TERMS 256 /* distinct words of a query that are looked up; later ones are ignored */
+#define LIMIT_SEARCH_DEADLINE_MS 2000 /* a query still running then is stopped: 503 */
+#define LIMIT_RATE_WINDOW_SECONDS 60  /* (contract) */
+#define LIMIT_SEARCH_PER_MINUTE 60    /* /search and /lookup_entity together, per address (contract) */
+#define LIMIT_REGISTER_PER_MINUTE 60  /* register attempts per address (contract) */
+#define LIMIT_RATE_ADDRESSES 10000    /* addresses watched at once */
+
+/* --- Nodes: /ws --- */
+#define LIMIT_NODES 20000        /* registered at once */
+#define LIMIT_IDENTITIES 1000000 /* rows of the identity table (contract) */
+#define LIMIT_NODE_ID_BYTES 128
+#define LIMIT_TIER_NAME_BYTES 32
+#define LIMIT_VRAM_MB (64 * 1024 * 1024) /* 64 TiB */
+#define LIMIT_QUERY_ID_BYTES 128
+#define LIMIT_FROM_NODE_BYTES 256
+#define LIMIT_WS_MESSAGE_BYTES                                                                               \
+    (1024 * 1024) /* a message in and a forwarded frame out, in bytes (contract: characters) */
+#define LIMIT_WS_OUT_BYTES (8 * 1024 * 1024) /* unsent bytes of one socket; more: closed as a slow reader */
+#define LIMIT_WS_OUT_MESSAGES 1024           /* unsent messages of one socket */
+#define LIMIT_PENDING_QUERIES 10000          /* queries waiting for an answer, all together (contract) */
+#define LIMIT_PENDING_PER_CONNECTION 1024
+#define LIMIT_PENDING_PER_IP 4096
+#define LIMIT_PENDING_PER_TARGET 1024
+#define LIMIT_PENDING_SECONDS 60
+#define LIMIT_NODE_ALIVE_SECONDS 90 /* no register or ping for so long: not listed, closed (contract) */
+#define LIMIT_WS_PING_SECONDS 20    /* our WebSocket ping (contract) */
+#define LIMIT_WS_PONG_SECONDS 60    /* no frame at all for so long: closed */
+#define LIMIT_WS_MESSAGES_PER_SECOND 10000 /* one socket's quota; above it is read more slowly */
+#define LIMIT_WS_CONNECTIONS_PER_IP 16384
