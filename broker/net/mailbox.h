@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * How threads talk: a queue of closures with many senders and one receiver. Sending takes no lock (one atomic
- * exchange per message) and wakes the receiver through an eventfd only when the queue was empty. Messages of
- * one sender arrive in the order of sending.
+ * compare-and-exchange per message) and wakes the receiver through an eventfd only when the queue was empty.
+ * Messages of one sender arrive in the order of sending.
  *
  * The receiver owns the mailbox and frees it after all senders are gone. Messages still queued at that time
  * are run with `cancelled` TRUE, so that they can free what they carry.
