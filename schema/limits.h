@@ -19,9 +19,10 @@
 #define LIMIT_MANIFEST_SIG_BYTES (32 * 1024 * 1024) /* manifest.sig: two hashes and a name per page */
 #define LIMIT_INDEX_BYTES (8 * 1024 * 1024)         /* wiki/index.md */
 #define LIMIT_INDEX_ROWS 100000
-#define LIMIT_SUMMARY_BYTES (64 * 1024) /* a summary, title or cell longer than this is cut at a character   \
-                                         */
-#define LIMIT_BODY_CHARS 2000           /* code points of a page's body that are searched (contract) */
+#define LIMIT_SUMMARY_BYTES                                                                                  \
+    (64 * 1024)               /* a summary, title or cell longer than this is cut at a character             \
+                               */
+#define LIMIT_BODY_CHARS 2000 /* code points of a page's body that are searched (contract) */
 
 /* --- Documents --- */
 #define LIMIT_JSON_DEPTH 32
@@ -85,3 +86,11 @@
 #define LIMIT_WS_PONG_SECONDS 60    /* no frame at all for so long: closed */
 #define LIMIT_WS_MESSAGES_PER_SECOND 10000 /* one socket's quota; above it is read more slowly */
 #define LIMIT_WS_CONNECTIONS_PER_IP 16384
+
+/* --- HTTP that we ask for: the mirror and the command line --- */
+#define LIMIT_FETCH_HEAD_BYTES (64 * 1024) /* headers of one answer, redirects included */
+#define LIMIT_FETCH_URL_BYTES 8192
+#define LIMIT_FETCH_CONNECT_MS 5000 /* name look-up, TCP and TLS together; default of FetchOptions */
+#define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
+#define LIMIT_FETCH_STALL_SECONDS                                                                            \
+    15 /* without a single byte for so long: given up, whatever the total allows */
