@@ -8,12 +8,17 @@
  * user_version numbers the schema. All SQL is literal text; values are only bound. Statements are prepared
  * once per connection and lent.
  *
- * Errors: BUSY (locked beyond the time-out, or the deadline passed), CORRUPT (damaged or not ours), IO, LIMIT
- * (disk full), CANCELLED.
+ * Errors: BUSY (locked beyond DB_BUSY_TIMEOUT_MS, or the deadline passed), CORRUPT (damaged, not ours, or
+ * without the tables that its version promises), UNSUPPORTED (its schema is newer than this program, or older
+ * and opened for reading), CONFLICT (a constraint of the schema), LIMIT (disk full, value too large),
+ * CANCELLED (db_interrupt), NOT_FOUND and DENIED (the file itself), IO.
  */
 #pragma once
 
 #include "schema/error.h"
+
+/* How long a connection waits for another process's lock; a nearer deadline shortens it. */
+#define DB_BUSY_TIMEOUT_MS 2000
 
 typedef struct Db Db;
 typedef struct DbStatement DbStatement;
@@ -32,13 +37,20 @@ typedef struct {
 } DbSchema;
 
 /* --- Life cycle --- */
+/* Opens `path`, checks that it is ours and, for writers, brings it to the current schema. New files are
+ * readable by their owner only. */
 Db *db_open(const char *path, DbMode mode, const DbSchema *schema, GError **error);
+/* Rolls back an open transaction. No statement may be lent. NULL is allowed. */
 void db_close(Db *db);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Db, db_close)
 
-/* --- Transactions: they remember where they began, for messages --- */
+/* Removes a closed database with its -wal and -shm companions; success when there was none. */
+gboolean db_delete(const char *path, GError **error);
+
+/* --- Transactions: they remember where they began, for messages; they do not nest (asserted) --- */
 gboolean db_begin_at(Db *db, const char *where, GError **error); /* BEGIN IMMEDIATE */
 #define db_begin(db, error) db_begin_at((db), G_STRLOC, (error))
+/* On failure the transaction has been rolled back. */
 gboolean db_commit(Db *db, GError **error);
 void db_rollback(Db *db); /* no-op outside a transaction */
 
@@ -50,6 +62,8 @@ gboolean db_exec(Db *db, const char *sql, GError **error);
  * error. It goes back by db_statement_done (also done by autoptr). One text may be lent once at a time. */
 DbStatement *db_prepare(Db *db, const char *sql, GError **error);
 void db_statement_done(DbStatement *statement);
+/* Ends the current run before its last row, so that the statement can be bound and stepped again. */
+void db_statement_reset(DbStatement *statement);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DbStatement, db_statement_done)
 
 /* Parameters are numbered from 1. Bound texts and blobs must live until the statement is stepped to its end
@@ -58,18 +72,24 @@ void db_bind_integer(DbStatement *statement, int index, gint64 value);
 void db_bind_double(DbStatement *statement, int index, double value);
 void db_bind_text(DbStatement *statement, int index, const char *text); /* NULL binds NULL */
 void db_bind_text_len(DbStatement *statement, int index, const char *text, gsize len);
-void db_bind_blob(DbStatement *statement, int index, const void *data, gsize len);
+void db_bind_blob(DbStatement *statement, int index, const void *data, gsize len); /* len 0: an empty blob */
+void db_bind_null(DbStatement *statement, int index);
 
-/* Advances: TRUE and *ret_row TRUE when there is a row, TRUE and FALSE at the end, FALSE on error. */
+/* Advances: TRUE and *ret_row TRUE when there is a row, TRUE and FALSE at the end, FALSE on error. At the end
+ * and on error the statement is reset, ready to be bound again. */
 gboolean db_step(DbStatement *statement, gboolean *ret_row, GError **error);
-/* Runs a statement that returns no rows and resets it. */
+/* Runs a statement that returns no rows (asserted) and resets it. */
 gboolean db_run(DbStatement *statement, GError **error);
 
 /* Columns of the current row, numbered from 0. Pointers live until the next step or reset. */
 gint64 db_column_integer(DbStatement *statement, int column);
 double db_column_double(DbStatement *statement, int column);
 const char *db_column_text(DbStatement *statement, int column); /* never NULL: "" for NULL */
+/* The same with its length, for texts that may hold NULs. */
+const char *db_column_text_len(DbStatement *statement, int column, gsize *ret_len);
 const void *db_column_blob(DbStatement *statement, int column, gsize *ret_len);
+
+gboolean db_column_is_null(DbStatement *statement, int column);
 
 gint64 db_last_rowid(Db *db);
 guint db_changed_rows(Db *db);
@@ -77,6 +97,9 @@ guint db_changed_rows(Db *db);
 /* Every statement that runs beyond `deadline_us` (g_get_monotonic_time) fails with BUSY; 0 removes the
  * deadline. */
 void db_set_deadline(Db *db, gint64 deadline_us);
+/* Makes what runs on the connection right now fail with CANCELLED. The only function that any thread may
+ * call; the connection must stay open meanwhile. */
+void db_interrupt(Db *db);
 
 /* Whole-file integrity check: FALSE with CORRUPT naming the first finding. */
 gboolean db_check(Db *db, GError **error);
