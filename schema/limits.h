@@ -28,6 +28,7 @@
 #define LIMIT_JSON_DEPTH 32
 #define LIMIT_JSON_VALUES 1000000  /* values in one document, so that small bytes cannot make huge trees */
 #define LIMIT_JSON_NUMBER_BYTES 63 /* what the tree builder reads of a number; a double needs 24 */
+#define LIMIT_SEMVER_BYTES 128     /* a version number; the longest in use have some 40 */
 #define LIMIT_YAML_DEPTH 32
 #define LIMIT_YAML_NODES 100000          /* after alias expansion, which is refused anyway */
 #define LIMIT_CONFIG_BYTES (1024 * 1024) /* kontor.yaml */
