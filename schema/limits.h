@@ -17,7 +17,11 @@
 #define LIMIT_PACKS 200000                          /* packs of one broker's own packs directory */
 #define LIMIT_MANIFEST_BYTES (256 * 1024)           /* manifest.yaml */
 #define LIMIT_MANIFEST_SIG_BYTES (32 * 1024 * 1024) /* manifest.sig: two hashes and a name per page */
-#define LIMIT_INDEX_BYTES (8 * 1024 * 1024)         /* wiki/index.md */
+#define LIMIT_MANIFEST_TEXT_BYTES 4096 /* a name, version, URL … of manifest.yaml; longer ones are cut */
+#define LIMIT_MANIFEST_DOMAINS 1000    /* further ones are left out */
+#define LIMIT_MANIFEST_SOURCES 10000   /* further ones are left out */
+#define LIMIT_MANIFEST_SIG_TEXT_BYTES 1024  /* a name, date, key … of manifest.sig */
+#define LIMIT_INDEX_BYTES (8 * 1024 * 1024) /* wiki/index.md */
 #define LIMIT_INDEX_ROWS 100000
 #define LIMIT_SUMMARY_BYTES                                                                                  \
     (64 * 1024)               /* a summary, title or cell longer than this is cut at a character             \
