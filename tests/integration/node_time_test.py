@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""What only time shows: our WebSocket pings, queries that expire, Nodes that fall silent. All of it at once, because the
+contract's periods (20, 60 and 90 s) are long."""
+import time
+
+from lib import broker, node, wire, ws
+
+
+class Time(broker.BrokerTest):
+    def test_pings_expiry_and_silence(self):
+        kontor = self.broker(config="limits: {register_per_minute: 0}\n")
+        lively = node.Agent(kontor, node.Identity("lively"))
+        mute = node.Agent(kontor, node.Identity("mute"))
+        dead = node.Agent(kontor, node.Identity("dead"), options={"answer_pings": False})
+        requester = node.Requester(kontor)
+        listed = {a.identity.node_id for a in (lively, mute, dead)}
+        self.assertEqual(set(kontor.get("/nodes").json()), listed)
+        started = time.monotonic()
+        query_id = requester.query(lively.identity.node_id, "p")
+        lively.next_query()
+        for socket in (lively, mute, dead, requester):
+            socket.connection.socket.settimeout(0.05)
+        closed, errors, next_ping = {}, {}, 0.0
+        sockets = {"lively": lively, "mute": mute, "dead": dead, "requester": requester}
+        # `lively` pings like an agent; `mute` answers our pings but never sends one; `dead` answers nothing at all.
+        while time.monotonic() - started < 100 and not {"mute", "dead"} <= closed.keys():
+            if time.monotonic() >= next_ping:
+                lively.send({"type": "ping"})
+                next_ping = time.monotonic() + 5
+            for name, socket in sockets.items():
+                if name in closed:
+                    continue
+                try:
+                    if not socket.connection.buffer:
+                        socket.connection.fill()
+                    socket.connection.socket.settimeout(5)
+                    message = socket.receive_json()
+                    if message.get("type") != "pong":
+                        errors[name] = (time.monotonic() - started, message)
+                except TimeoutError:
+                    pass
+                except (ws.WebSocketClosed, wire.ProtocolError, OSError) as reason:
+                    closed[name] = (time.monotonic() - started, reason)
+                finally:
+                    socket.connection.socket.settimeout(0.05)
+        self.assertEqual(closed.keys(), {"mute", "dead"}, closed)
+        self.assertGreaterEqual(lively.pings, 3, "the broker pings every 20 s")
+        self.assertGreaterEqual(requester.pings, 3, "unregistered sockets are kept alive as well")
+        self.assertTrue(55 <= errors["requester"][0] <= 75, errors)
+        self.assertEqual((errors["requester"][1]["type"], errors["requester"][1]["query_id"]), ("error", query_id))
+        self.assertTrue(85 <= closed["mute"][0] <= 97, closed)
+        self.assertTrue(55 <= closed["dead"][0] <= 97, closed)
+        self.assertIsNotNone(closed["mute"][1].code, "closed with a reason")
+        self.assertEqual(set(kontor.get("/nodes").json()), {lively.identity.node_id})
+        # The id of the expired query is free, and its late answer goes nowhere.
+        lively.connection.socket.settimeout(10)
+        requester.connection.socket.settimeout(10)
+        lively.answer({"query_id": query_id, "from_node": "asker-00000000"}, "late")
+        lively.ping()
+        self.assertTrue(requester.drained())
+        for socket in sockets.values():
+            socket.abort()
+
+
+if __name__ == "__main__":
+    broker.main()
