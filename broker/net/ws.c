@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libwebsockets in an I/O thread: its context, the adoption of sockets, and WebSocket connections as the
+ * relay's transport.
+ *
+ * Data is only written from the WRITEABLE callback, one lws_write per callback. What the relay sends waits in
+ * the connection's queue; a queue beyond LIMIT_WS_OUT_BYTES or LIMIT_WS_OUT_MESSAGES means that the reader is
+ * too slow: the queue is dropped and the connection closed with 1008 "too slow".
+ */
+#include "broker/net/ws_thread.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/log.h"
+#include "broker/net/client_address.h"
+#include "schema/limits.h"
+
+enum { CLOSE_SECONDS = 5, HANDSHAKE_SECONDS = 15, RX_CHUNK_BYTES = 4096, REASON_BYTES = 124 };
+
+typedef enum { WS_OPEN, WS_CLOSING, WS_GONE } WsState;
+
+struct WsConn {
+    WsThread *ws;
+    struct lws *wsi;
+    RelayConn *relay;
+    WsConn *next, **link;
+    WheelEntry timer; /* WS_OPEN: the next ping; WS_CLOSING: when the socket is killed */
+    GByteArray *rx;   /* a message of several pieces; NULL between them */
+    GQueue out;       /* of GBytes * */
+    gsize out_bytes;
+    gint64 last_rx_us;
+    gint64 slow_since_us;
+    guint8 state;
+    gboolean oversize; /* the message being received is above the limit; `rx` has its beginning */
+    gboolean ping_due;
+    guint16 close_code;
+    char close_reason[REASON_BYTES];
+};
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+
+static const struct lws_protocols protocols[] = {
+    {.name = "kontor",
+     .callback = callback,
+     .per_session_data_size = sizeof(WsSession),
+     .rx_buffer_size = RX_CHUNK_BYTES},
+    {.name = NULL},
+};
+
+/* No pings and no hang-ups by the library: see ws_thread.h. */
+static const lws_retry_bo_t no_validity_checks = {.secs_since_valid_ping = 0, .secs_since_valid_hangup = 0};
+
+/* --- Connections --- */
+
+static void conn_close(WsConn *c, guint16 code, const char *reason)
+{
+    if (c->state != WS_OPEN)
+        return;
+    c->state = WS_CLOSING;
+    c->close_code = code;
+    g_strlcpy(c->close_reason, reason, sizeof c->close_reason);
+    wheel_set(&c->ws->wheel, &c->timer, c->ws->thread->now_us + CLOSE_SECONDS * G_USEC_PER_SEC);
+    lws_rx_flow_control(c->wsi, 1);
+    lws_callback_on_writable(c->wsi);
+}
+
+static void queue_clear(WsConn *c)
+{
+    g_queue_clear_full(&c->out, (GDestroyNotify)g_bytes_unref);
+    c->out_bytes = 0;
+}
+
+static gboolean transport_send(gpointer socket, GBytes *text)
+{
+    WsConn *c = socket;
+    if (c->state != WS_OPEN)
+        return FALSE;
+    gsize len = g_bytes_get_size(text);
+    if (c->out_bytes + len > LIMIT_WS_OUT_BYTES || g_queue_get_length(&c->out) >= LIMIT_WS_OUT_MESSAGES) {
+        queue_clear(c);
+        conn_close(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too slow: unread messages above the limit");
+        return FALSE;
+    }
+    g_queue_push_tail(&c->out, g_bytes_ref(text));
+    c->out_bytes += len;
+    if (g_queue_get_length(&c->out) == 1)
+        lws_callback_on_writable(c->wsi);
+    return TRUE;
+}
+
+static void transport_close(gpointer socket, guint16 code, const char *reason)
+{
+    conn_close(socket, code, reason);
+}
+
+static void transport_pause(gpointer socket, gboolean paused)
+{
+    WsConn *c = socket;
+    if (c->state == WS_OPEN)
+        lws_rx_flow_control(c->wsi, !paused);
+}
+
+const RelayTransport *ws_relay_transport(void)
+{
+    static const RelayTransport transport = {transport_send, transport_close, transport_pause};
+    return &transport;
+}
+
+static void conn_new(WsThread *ws, struct lws *wsi, WsSession *session)
+{
+    IoThread *thread = ws->thread;
+    WsConn *c = g_new0(WsConn, 1);
+    c->ws = ws;
+    c->wsi = wsi;
+    g_queue_init(&c->out);
+    c->last_rx_us = thread->now_us;
+    c->next = ws->conns;
+    c->link = &ws->conns;
+    if (ws->conns != NULL)
+        ws->conns->link = &c->next;
+    ws->conns = c;
+    ws->ws_count++;
+    session->ws = c;
+    wheel_set(&ws->wheel, &c->timer, thread->now_us + LIMIT_WS_PING_SECONDS * G_USEC_PER_SEC);
+    c->relay =
+        relay_conn_open(thread->shard, c, session->client, lws_get_opaque_user_data(wsi), thread->now_us);
+    if (ws->stopping)
+        conn_close(c, LWS_CLOSE_STATUS_GOINGAWAY, "broker is stopping");
+}
+
+static void conn_free(WsSession *session)
+{
+    WsConn *c = g_steal_pointer(&session->ws);
+    if (c == NULL)
+        return;
+    c->state = WS_GONE;
+    relay_conn_closed(c->relay);
+    wheel_cancel(&c->timer);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    c->ws->ws_count--;
+    queue_clear(c);
+    if (c->rx != NULL)
+        g_byte_array_unref(c->rx);
+    g_free(c);
+}
+
+/* --- Receiving --- */
+
+/* Adds a piece to the message being put together; what exceeds the limit is counted as oversize and not kept.
+ */
+static void collect(WsConn *c, const void *data, gsize len)
+{
+    if (c->rx == NULL)
+        c->rx = g_byte_array_new();
+    if (c->oversize || c->rx->len + len > LIMIT_WS_MESSAGE_BYTES)
+        c->oversize = TRUE;
+    else
+        g_byte_array_append(c->rx, data, (guint)len);
+}
+
+static void message_complete(WsConn *c)
+{
+    g_autoptr(GByteArray) rx = g_steal_pointer(&c->rx);
+    gboolean oversize = c->oversize;
+    c->oversize = FALSE;
+    if (oversize)
+        relay_conn_oversize(c->relay, (const char *)rx->data, rx->len, c->ws->thread->now_us);
+    else
+        relay_conn_message(c->relay, (const char *)rx->data, rx->len, c->ws->thread->now_us);
+}
+
+static void receive(WsConn *c, const void *data, gsize len)
+{
+    c->last_rx_us = c->ws->thread->now_us;
+    if (c->state != WS_OPEN)
+        return;
+    if (lws_frame_is_binary(c->wsi)) {
+        conn_close(c, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text messages only");
+        return;
+    }
+    gboolean complete = lws_is_final_fragment(c->wsi) && lws_remaining_packet_payload(c->wsi) == 0;
+    if (complete && c->rx == NULL) {
+        relay_conn_message(c->relay, data, len, c->last_rx_us);
+        return;
+    }
+    collect(c, data, len);
+    if (complete)
+        message_complete(c);
+}
+
+/* --- Sending --- */
+
+/* One write; -1 closes the connection. */
+static int write_one(WsConn *c)
+{
+    guint8 *at = c->ws->scratch + LWS_PRE;
+    if (c->ping_due && c->state == WS_OPEN) {
+        c->ping_due = FALSE;
+        if (lws_write(c->wsi, at, 0, LWS_WRITE_PING) < 0)
+            return -1;
+    } else if (!g_queue_is_empty(&c->out)) {
+        g_autoptr(GBytes) text = g_queue_pop_head(&c->out);
+        gsize len = 0;
+        const void *data = g_bytes_get_data(text, &len);
+        c->out_bytes -= len;
+        memcpy(at, data, len);
+        if (lws_write(c->wsi, at, len, LWS_WRITE_TEXT) < (int)len)
+            return -1;
+    } else if (c->state == WS_CLOSING) {
+        lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)c->close_reason,
+                         strlen(c->close_reason));
+        return -1;
+    }
+    if (c->ping_due || !g_queue_is_empty(&c->out) || c->state == WS_CLOSING)
+        lws_callback_on_writable(c->wsi);
+    return 0;
+}
+
+/* --- Deadlines --- */
+
+static void conn_due(WsConn *c, gint64 now_us)
+{
+    if (c->state != WS_OPEN) {
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+        return;
+    }
+    gint64 quiet_us = now_us - c->last_rx_us;
+    if (quiet_us >= LIMIT_WS_PONG_SECONDS * G_USEC_PER_SEC) {
+        queue_clear(c);
+        conn_close(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "no answer to pings");
+        return;
+    }
+    gint64 next_us = now_us + LIMIT_WS_PING_SECONDS * G_USEC_PER_SEC;
+    if (quiet_us >= LIMIT_WS_PING_SECONDS * G_USEC_PER_SEC) {
+        c->ping_due = TRUE;
+        lws_callback_on_writable(c->wsi);
+    } else {
+        next_us -= quiet_us;
+    }
+    wheel_set(&c->ws->wheel, &c->timer, next_us);
+}
+
+void ws_thread_tick(WsThread *ws)
+{
+    WheelEntry *entry;
+    while ((entry = wheel_expire(&ws->wheel, ws->thread->now_us)) != NULL)
+        conn_due((WsConn *)(void *)((char *)entry - G_STRUCT_OFFSET(WsConn, timer)), ws->thread->now_us);
+}
+
+/* --- The library's callback: unpack and call --- */
+
+void ws_client_address(WsThread *ws, struct lws *wsi, guint8 ret[16])
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t len = sizeof storage;
+    char forwarded[512];
+    getpeername(lws_get_socket_fd(lws_get_network_wsi(wsi)), (struct sockaddr *)&storage, &len);
+    client_address_of_sockaddr((struct sockaddr *)&storage, ret);
+    int n = lws_hdr_copy(wsi, forwarded, sizeof forwarded, WSI_TOKEN_X_FORWARDED_FOR);
+    if (n > 0)
+        client_address_resolve(ws->thread->config, ret, forwarded, (gsize)n, ret);
+}
+
+/* Before the handshake is accepted: only /ws is a WebSocket. */
+static int filter_handshake(WsThread *ws, struct lws *wsi, WsSession *session)
+{
+    char *path = NULL;
+    int len = 0;
+    if (ws->thread->shard == NULL || lws_http_get_uri_and_method(wsi, &path, &len) < 0 || len != 3 ||
+        memcmp(path, "/ws", 3) != 0) {
+        lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL);
+        return -1;
+    }
+    ws_client_address(ws, wsi, session->client);
+    return 0;
+}
+
+static void socket_gone(WsThread *ws, struct lws *wsi)
+{
+    IpQuota *quota = lws_get_opaque_user_data(wsi);
+    if (quota == NULL)
+        return; /* a stream of an HTTP/2 connection, or one of the library's own */
+    lws_set_opaque_user_data(wsi, NULL);
+    ip_quota_refund(quota, IP_QUOTA_CONNECTIONS);
+    ip_quota_release(quota);
+    ws->socket_count--;
+    io_thread_connection_closed(ws->thread);
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    WsThread *ws = lws_context_user(lws_get_context(wsi));
+    WsSession *session = user;
+    switch ((int)reason) {
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        lws_set_opaque_user_data(wsi, g_steal_pointer(&ws->adopting));
+        return 0;
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        return filter_handshake(ws, wsi, session);
+    case LWS_CALLBACK_ESTABLISHED:
+        conn_new(ws, wsi, session);
+        return 0;
+    case LWS_CALLBACK_RECEIVE:
+        receive(session->ws, in, len);
+        return 0;
+    case LWS_CALLBACK_RECEIVE_PONG:
+        session->ws->last_rx_us = ws->thread->now_us;
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return write_one(session->ws);
+    case LWS_CALLBACK_CLOSED:
+        conn_free(session);
+        return 0;
+    case LWS_CALLBACK_HTTP:
+        return tls_http_request(ws, wsi, session);
+    case LWS_CALLBACK_HTTP_BODY:
+        return tls_http_body(wsi, session, in, len);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return tls_http_body_complete(wsi, session);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return tls_http_writeable(wsi, session);
+    case LWS_CALLBACK_CLOSED_HTTP:
+        if (session != NULL)
+            tls_http_closed(ws, session);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        socket_gone(ws, wsi);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* --- Adoption --- */
+
+/* The library did not take the socket: what came with it goes back. */
+static void adoption_failed(WsThread *ws)
+{
+    IpQuota *quota = g_steal_pointer(&ws->adopting);
+    if (quota == NULL)
+        return; /* WSI_DESTROY has seen to it */
+    ip_quota_refund(quota, IP_QUOTA_CONNECTIONS);
+    ip_quota_release(quota);
+    ws->socket_count--;
+    io_thread_connection_closed(ws->thread);
+}
+
+void ws_thread_adopt_upgrade(WsThread *ws, int fd, IpQuota *quota, const char *data, gsize len)
+{
+    ws->adopting = quota;
+    ws->socket_count++;
+    if (lws_adopt_socket_vhost_readbuf(ws->plain, fd, data, len) == NULL)
+        adoption_failed(ws);
+}
+
+void ws_thread_adopt_tls(WsThread *ws, int fd, IpQuota *quota)
+{
+    ws->adopting = quota;
+    ws->socket_count++;
+    if (ws->tls == NULL || ws->stopping) {
+        close(fd);
+        adoption_failed(ws);
+    } else if (lws_adopt_socket_vhost(ws->tls, fd) == NULL) {
+        adoption_failed(ws);
+    }
+}
+
+/* --- The context --- */
+
+static void log_library_error(int level G_GNUC_UNUSED, const char *line)
+{
+    g_autofree char *text = g_strchomp(g_strdup(line));
+    log_event(LOG_DEBUG, "libwebsockets", "message", text, NULL);
+}
+
+static struct lws_vhost *vhost_new(WsThread *ws, const char *name, const char *cert_file,
+                                   const char *key_file)
+{
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .vhost_name = name,
+        .protocols = protocols,
+        .options = cert_file != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
+        .ssl_cert_filepath = cert_file,
+        .ssl_private_key_filepath = key_file,
+        .ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION),
+        .timeout_secs = HANDSHAKE_SECONDS,
+        .keepalive_timeout = LIMIT_HTTP_IDLE_SECONDS,
+        .alpn = "h2,http/1.1",
+        .retry_and_idle_policy = &no_validity_checks,
+    };
+    return lws_create_vhost(ws->context, &info);
+}
+
+WsThread *ws_thread_new(IoThread *thread, GError **error)
+{
+    WsThread *ws = g_new0(WsThread, 1);
+    ws->thread = thread;
+    ws->orphans = g_ptr_array_new_with_free_func(tls_exchange_free);
+    ws->scratch = g_malloc(LWS_PRE + LIMIT_WS_MESSAGE_BYTES);
+    wheel_init(&ws->wheel, thread->now_us);
+    lws_set_log_level(LLL_ERR, log_library_error);
+    int failed = uv_loop_init(&ws->loop);
+    g_assert(failed == 0);
+    void *loops[1] = {&ws->loop};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
+        .foreign_loops = loops,
+        .user = ws,
+        .max_http_header_data = 2 * LIMIT_HTTP_HEAD_BYTES,
+        .max_http_header_pool = 1024,
+        .pt_serv_buf_size = 16 * 1024,
+        .retry_and_idle_policy = &no_validity_checks,
+    };
+    ws->context = lws_create_context(&info);
+    if (ws->context != NULL)
+        ws->plain = vhost_new(ws, "plain", NULL, NULL);
+    if (ws->plain == NULL) {
+        ws_thread_free(ws);
+        g_set_error_literal(
+            error, KONTOR_ERROR, KONTOR_ERROR_UNSUPPORTED,
+            "libwebsockets cannot start; is its libuv plug-in installed? (package libwebsockets-evlib-uv)");
+        return NULL;
+    }
+    return ws;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg G_GNUC_UNUSED)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void ws_thread_free(WsThread *ws)
+{
+    if (ws->context != NULL)
+        lws_context_destroy(ws->context);
+    /* The library closes its handles on the loop, which therefore runs on until they are gone. */
+    uv_run(&ws->loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&ws->loop) == UV_EBUSY) {
+        uv_walk(&ws->loop, close_handle, NULL);
+        uv_run(&ws->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&ws->loop);
+    }
+    g_ptr_array_unref(ws->orphans);
+    g_free(ws->scratch);
+    g_free(ws);
+}
+
+int ws_thread_fd(const WsThread *ws)
+{
+    return uv_backend_fd(&ws->loop);
+}
+
+int ws_thread_timeout_ms(const WsThread *ws)
+{
+    return uv_backend_timeout(&ws->loop);
+}
+
+void ws_thread_run(WsThread *ws)
+{
+    uv_run(&ws->loop, UV_RUN_NOWAIT);
+}
+
+gboolean ws_thread_set_certificate(WsThread *ws, const char *cert_file, const char *key_file, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("tls-%u", ws->tls_serial++);
+    struct lws_vhost *vhost = vhost_new(ws, name, cert_file, key_file);
+    if (vhost == NULL) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "certificate %s with key %s cannot be used",
+                    cert_file, key_file);
+        return FALSE;
+    }
+    ws->tls = vhost;
+    return TRUE;
+}
+
+void ws_thread_stop(WsThread *ws)
+{
+    ws->stopping = TRUE;
+    for (WsConn *c = ws->conns; c != NULL; c = c->next)
+        conn_close(c, LWS_CLOSE_STATUS_GOINGAWAY, "broker is stopping");
+}
+
+guint ws_thread_count(const WsThread *ws)
+{
+    return ws->ws_count;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "broker/server.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "broker/data_dir.h"
+#include "broker/log.h"
+#include "broker/net/net.h"
+#include "broker/serve/serve.h"
+#include "broker/systemd.h"
+#include "schema/limits.h"
+#include "signing/hash.h"
+
+enum { STOP_GRACE_MS = 5000, EXIT_STARTED_BADLY = 1, EXIT_BAD_CONFIGURATION = 2 };
+
+/* Everything the broker consists of, in the order of making. */
+typedef struct {
+    const ConfigOverrides *overrides;
+    Config *config;
+    DataDir *data_dir;
+    Workers *workers;
+    Actor *state, *indexer;
+    RateLimit *search_limit, *register_limit;
+    Relay *relay;
+    Serve *serve;
+    Net *net;
+    GPtrArray *listen, *tls; /* of char *, bound addresses, NULL-terminated when complete */
+    char *api;
+    struct stat cert_stat, key_stat; /* of the certificate in use */
+} Server;
+
+/* --- Hooks of the network side --- */
+
+static gpointer hook_thread_new(gpointer user, guint index, Mailbox *mailbox, RelayShard *shard)
+{
+    Server *s = user;
+    return serve_thread_new(s->serve, index, mailbox, shard);
+}
+
+static void hook_thread_free(gpointer thread_user)
+{
+    serve_thread_free(thread_user);
+}
+
+static void hook_thread_tick(gpointer thread_user, gint64 now_us)
+{
+    serve_thread_tick(thread_user, now_us);
+}
+
+static void on_ready(gpointer user G_GNUC_UNUSED)
+{
+    log_event(LOG_INFO, "ready", NULL);
+}
+
+/* --- Making --- */
+
+static gboolean make_parts(Server *s, GError **error)
+{
+    const Config *c = s->config;
+    s->workers = workers_new(c->workers, LIMIT_WORKER_QUEUE);
+    s->state = actor_new("state");
+    s->indexer = actor_new("indexer");
+    s->search_limit =
+        rate_limit_new(c->limits.search_per_minute, LIMIT_RATE_WINDOW_SECONDS, LIMIT_RATE_ADDRESSES);
+    s->register_limit =
+        rate_limit_new(c->limits.register_per_minute, LIMIT_RATE_WINDOW_SECONDS, LIMIT_RATE_ADDRESSES);
+    g_autofree char *identity = g_build_filename(c->data_dir, "identity.db", NULL);
+    s->relay = relay_new(&(RelayOptions){.identity_path = identity,
+                                         .shards = c->threads,
+                                         .nodes_max = c->limits.nodes,
+                                         .identities_max = LIMIT_IDENTITIES,
+                                         .pending_max = c->limits.pending_queries,
+                                         .messages_per_second = c->limits.node_messages_per_second,
+                                         .register_limit = s->register_limit,
+                                         .state = s->state},
+                         error);
+    if (s->relay == NULL)
+        return FALSE;
+    s->serve = serve_new(&(ServeOptions){.config = s->config,
+                                         .workers = s->workers,
+                                         .indexer = s->indexer,
+                                         .relay = s->relay,
+                                         .search_limit = s->search_limit,
+                                         .threads = c->threads,
+                                         .ready = on_ready,
+                                         .ready_user = s},
+                         error);
+    if (s->serve == NULL)
+        return FALSE;
+    const NetHooks hooks = {.thread_new = hook_thread_new,
+                            .thread_free = hook_thread_free,
+                            .thread_tick = hook_thread_tick,
+                            .public_service = serve_public_service(),
+                            .api_service = serve_api_service(),
+                            .user = s};
+    s->net = net_new(s->config, s->relay, &hooks, error);
+    return s->net != NULL;
+}
+
+static gboolean use_certificate(Server *s, const Config *config, GError **error)
+{
+    struct stat cert, key;
+    if (g_stat(config->tls_cert, &cert) != 0 || g_stat(config->tls_key, &key) != 0) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "tls: cannot read %s and %s",
+                    config->tls_cert, config->tls_key);
+        return FALSE;
+    }
+    gboolean same = s->cert_stat.st_ino == cert.st_ino &&
+                    s->cert_stat.st_mtim.tv_sec == cert.st_mtim.tv_sec &&
+                    s->cert_stat.st_mtim.tv_nsec == cert.st_mtim.tv_nsec &&
+                    s->key_stat.st_ino == key.st_ino && s->key_stat.st_mtim.tv_sec == key.st_mtim.tv_sec &&
+                    s->key_stat.st_mtim.tv_nsec == key.st_mtim.tv_nsec;
+    if (same)
+        return TRUE;
+    if (!net_set_certificate(s->net, config->tls_cert, config->tls_key, error))
+        return FALSE;
+    s->cert_stat = cert;
+    s->key_stat = key;
+    return TRUE;
+}
+
+static gboolean listen_all(Net *net, NetKind kind, const GArray *addresses, GPtrArray *bound, GError **error)
+{
+    for (guint i = 0; i < addresses->len; i++) {
+        char *name = NULL;
+        if (!net_listen(net, kind, &g_array_index(addresses, ConfigAddress, i), &name, error))
+            return FALSE;
+        g_ptr_array_add(bound, name);
+    }
+    return TRUE;
+}
+
+static gboolean start_listening(Server *s, GError **error)
+{
+    const Config *c = s->config;
+    if (!listen_all(s->net, NET_PUBLIC, c->listen, s->listen, error) ||
+        !listen_all(s->net, NET_TLS, c->listen_tls, s->tls, error))
+        return FALSE;
+    if (c->listen_tls->len > 0 && !use_certificate(s, c, error))
+        return FALSE;
+    if (c->api_enabled && !net_listen(s->net, NET_API, &c->api, &s->api, error))
+        return FALSE;
+    g_ptr_array_add(s->listen, NULL);
+    g_ptr_array_add(s->tls, NULL);
+    g_autoptr(GPtrArray) public = g_ptr_array_new();
+    for (guint i = 0; g_ptr_array_index(s->listen, i) != NULL; i++)
+        g_ptr_array_add(public, g_ptr_array_index(s->listen, i));
+    for (guint i = 0; g_ptr_array_index(s->tls, i) != NULL; i++)
+        g_ptr_array_add(public, g_ptr_array_index(s->tls, i));
+    g_ptr_array_add(public, NULL);
+    serve_set_addresses(s->serve, (const char *const *)public->pdata, s->api);
+    return TRUE;
+}
+
+static void log_listening(const Server *s)
+{
+    for (guint i = 0; g_ptr_array_index(s->listen, i) != NULL; i++)
+        log_event(LOG_INFO, "listening", "http", g_ptr_array_index(s->listen, i), NULL);
+    for (guint i = 0; g_ptr_array_index(s->tls, i) != NULL; i++)
+        log_event(LOG_INFO, "listening", "https", g_ptr_array_index(s->tls, i), NULL);
+    if (s->api != NULL)
+        log_event(LOG_INFO, "listening", "api", s->api, NULL);
+}
+
+static gboolean start(Server *s, GError **error)
+{
+    s->data_dir = data_dir_take(s->config->data_dir, error);
+    if (s->data_dir == NULL || !make_parts(s, error) || !start_listening(s, error) ||
+        !serve_start(s->serve, error))
+        return FALSE;
+    net_start(s->net);
+    if (!data_dir_write_endpoints(s->data_dir, (const char *const *)s->listen->pdata,
+                                  (const char *const *)s->tls->pdata, s->api, error))
+        return FALSE;
+    log_listening(s);
+    return TRUE;
+}
+
+/* Threads first, then what they used; mailboxes last, because everybody posts to them. */
+static void take_down(Server *s)
+{
+    if (s->net != NULL) {
+        net_stop(s->net, STOP_GRACE_MS);
+        net_close(s->net);
+    }
+    g_clear_pointer(&s->workers, workers_free);
+    g_clear_pointer(&s->indexer, actor_free);
+    g_clear_pointer(&s->relay, relay_free);
+    g_clear_pointer(&s->state, actor_free);
+    g_clear_pointer(&s->net, net_free);
+    g_clear_pointer(&s->serve, serve_free);
+    g_clear_pointer(&s->search_limit, rate_limit_free);
+    g_clear_pointer(&s->register_limit, rate_limit_free);
+    g_clear_pointer(&s->data_dir, data_dir_release);
+    g_ptr_array_unref(s->listen);
+    g_ptr_array_unref(s->tls);
+    g_free(s->api);
+    g_clear_pointer(&s->config, config_unref);
+}
+
+/* --- Running --- */
+
+static void reload(Server *s)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) fresh = config_load(s->overrides, &error);
+    if (fresh == NULL) {
+        log_error_event(LOG_ERROR, "reload-refused", error, NULL);
+        return;
+    }
+    if (s->config->listen_tls->len > 0 && fresh->tls_cert != NULL && !use_certificate(s, fresh, &error)) {
+        log_error_event(LOG_ERROR, "reload-certificate", error, NULL);
+        g_clear_error(&error);
+    }
+    rate_limit_set(s->search_limit, fresh->limits.search_per_minute);
+    rate_limit_set(s->register_limit, fresh->limits.register_per_minute);
+    relay_set_limits(s->relay, fresh->limits.nodes, fresh->limits.pending_queries,
+                     fresh->limits.node_messages_per_second);
+    net_reload(s->net, fresh);
+    serve_reload(s->serve, fresh);
+    config_unref(s->config);
+    s->config = g_steal_pointer(&fresh);
+    log_event(LOG_INFO, "reloaded", NULL);
+}
+
+/* Waits for signals until one of them means the end. */
+static void wait_for_end(Server *s, const sigset_t *signals)
+{
+    guint64 watchdog_us = systemd_watchdog_us() / 2;
+    struct timespec patience = {(time_t)(watchdog_us / G_USEC_PER_SEC),
+                                (long)(watchdog_us % G_USEC_PER_SEC) * 1000};
+    for (;;) {
+        int signal = sigtimedwait(signals, NULL, watchdog_us > 0 ? &patience : NULL);
+        /* The watchdog is only fed while the I/O threads still turn. */
+        if (watchdog_us > 0 && net_is_alive(s->net, watchdog_us))
+            systemd_notify("WATCHDOG=1");
+        if (signal == SIGHUP) {
+            systemd_notify("RELOADING=1");
+            reload(s);
+            systemd_notify("READY=1");
+        } else if (signal == SIGTERM || signal == SIGINT) {
+            log_event(LOG_INFO, "stopping", "signal", signal == SIGTERM ? "SIGTERM" : "SIGINT", NULL);
+            return;
+        }
+    }
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int server_run(const ConfigOverrides *overrides)
+{
+    g_autoptr(GError) error = NULL;
+    Server s = {.overrides = overrides};
+    s.config = config_load(overrides, &error);
+    if (s.config == NULL) {
+        fprintf(stderr, "kontor: %s\n", error->message);
+        return EXIT_BAD_CONFIGURATION;
+    }
+    sigset_t signals;
+    block_signals(&signals);
+    raise_descriptor_limit();
+    signing_init();
+    log_init(s.config->log_format, LOG_INFO);
+    s.listen = g_ptr_array_new_with_free_func(g_free);
+    s.tls = g_ptr_array_new_with_free_func(g_free);
+    int status = 0;
+    if (start(&s, &error)) {
+        systemd_notify("READY=1");
+        wait_for_end(&s, &signals);
+        systemd_notify("STOPPING=1");
+    } else {
+        fprintf(stderr, "kontor: %s\n", error->message);
+        status = EXIT_STARTED_BADLY;
+    }
+    take_down(&s);
+    if (status == 0)
+        log_event(LOG_INFO, "stopped", NULL);
+    return status;
+}
