@@ -67,8 +67,10 @@ typedef struct {
     guint threads;         /* --threads */
 } ConfigOverrides;
 
-/* Reads the file (absent = defaults) and applies the overrides. MALFORMED and LIMIT messages begin with
- * "FILE:LINE: key: ". */
+/* Reads the file and applies the overrides (NULL: none). An absent <data>/kontor.yaml means the defaults; a
+ * file named by `overrides->file` must exist. MALFORMED, LIMIT and UNSUPPORTED (a feature that this version
+ * lacks) begin with "FILE:LINE: key: ", or with the option for what the command line gave; NOT_FOUND, DENIED
+ * and IO with the file. */
 Config *config_load(const ConfigOverrides *overrides, GError **error);
 Config *config_ref(Config *config);
 void config_unref(Config *config);

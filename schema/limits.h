@@ -14,9 +14,10 @@
 #define LIMIT_PACK_FILES 100000      /* files of one pack */
 #define LIMIT_PACK_FILE_BYTES (8 * 1024 * 1024)
 #define LIMIT_PACK_BYTES (256 * 1024 * 1024)
-#define LIMIT_PACKS 200000                          /* packs of one broker's own packs directory */
-#define LIMIT_MANIFEST_BYTES (256 * 1024)           /* manifest.yaml */
-#define LIMIT_MANIFEST_SIG_BYTES (32 * 1024 * 1024) /* manifest.sig: two hashes and a name per page */
+#define LIMIT_PACKS 200000                             /* packs of one broker's own packs directory */
+#define LIMIT_STORE_BYTES (50ULL * 1024 * 1024 * 1024) /* mirrored releases, all together */
+#define LIMIT_MANIFEST_BYTES (256 * 1024)              /* manifest.yaml */
+#define LIMIT_MANIFEST_SIG_BYTES (32 * 1024 * 1024)    /* manifest.sig: two hashes and a name per page */
 #define LIMIT_MANIFEST_TEXT_BYTES 4096 /* a name, version, URL … of manifest.yaml; longer ones are cut */
 #define LIMIT_MANIFEST_DOMAINS 1000    /* further ones are left out */
 #define LIMIT_MANIFEST_SOURCES 10000   /* further ones are left out */
@@ -54,6 +55,7 @@
 #define LIMIT_HTTP_OUT_BYTES (16 * 1024 * 1024)   /* unsent answer bytes of one connection */
 #define LIMIT_PAGE_CACHE_BYTES (64 * 1024 * 1024) /* answers kept by each I/O thread */
 #define LIMIT_IO_THREADS 64
+#define LIMIT_WORKERS 64
 #define LIMIT_WORKER_QUEUE 4096 /* jobs waiting for a worker; more: 503 */
 
 /* --- Search (contract for k, limit and window) --- */
@@ -100,3 +102,9 @@
 #define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
 #define LIMIT_FETCH_STALL_SECONDS                                                                            \
     15 /* without a single byte for so long: given up, whatever the total allows */
+#define LIMIT_WS_HELD_BYTES (2 * 1024 * 1024) /* of a socket's messages while its registration is decided */
+#define LIMIT_REQUESTER_PUBKEY_BYTES 256      /* forwarded unread; a key takes 44 */
+#define LIMIT_REGISTRATION_BATCH 1024         /* registrations that share one transaction */
+#define LIMIT_IDENTITY_FLEETING_SECONDS                                                                      \
+    (24 * 3600) /* an id that never came back after so long may be recycled from a full table … */
+#define LIMIT_IDENTITY_RECYCLE_SECONDS (7 * 24 * 3600) /* … when it was not seen for so long */

@@ -411,8 +411,9 @@ static char *prefix_of(const YamlNode *node)
 {
     g_autoptr(GString) path = g_string_new(NULL);
     append_path(path, node);
-    return g_strdup_printf("%s:%u: %s%s", node->doc->source, node->line, path->str,
-                           path->len > 0 ? ": " : "");
+    /* A list or mapping under a key begins below it; people look for the key. */
+    guint line = node->key != NULL && node->kind != YAMLDOC_SCALAR ? node->key_line : node->line;
+    return g_strdup_printf("%s:%u: %s%s", node->doc->source, line, path->str, path->len > 0 ? ": " : "");
 }
 
 gboolean yamlnode_error(const YamlNode *node, KontorErrorCode code, GError **error, const char *format, ...)
