@@ -58,9 +58,16 @@ struct CatalogPack {
     guint64 serial; /* grows with every scan of this process that read the pack anew; part of cache keys */
     guint file_count;
     CatalogFile *files;  /* sorted by name (bytes); owned */
+    char *names;         /* the one block that the names of the files lie in; owned */
     GPtrArray *warnings; /* of char *: skipped symlinks, unreadable files and the like; may be empty; owned */
 };
 
+/* A place without files, to be filled by its maker before anybody else sees it: texts are "", `problem` is
+ * NULL, `warnings` is an empty array. Both arguments are copied; `path` must pass pack_path_check. */
+CatalogPack *catalog_pack_new(const char *path, const char *directory);
+/* Gives the place its files, once: copies `files` (of CatalogFile, in any order, names distinct and copied),
+ * sorts them and sets `bytes` to the sum of their sizes. */
+void catalog_pack_set_files(CatalogPack *pack, const GArray *files);
 CatalogPack *catalog_pack_ref(CatalogPack *pack);
 void catalog_pack_unref(CatalogPack *pack);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CatalogPack, catalog_pack_unref)
@@ -78,9 +85,11 @@ void catalog_unref(Catalog *catalog);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Catalog, catalog_unref)
 
 /* A new catalog: `base` with the places of `upserts` (of CatalogPack *, at their own paths) added or replaced
- * and the paths of `removals` (of char *) removed. Generation = base's + 1. Directories that hold nothing any
- * more disappear unless `directories` (of char *, may be NULL) names them: it lists empty directories that
- * shall be shown in the tree. Costs O(changes · depth · fan-out). Neither array is kept. */
+ * and the paths of `removals` (of char *) removed; a path in both is replaced, of several upserts of one path
+ * the last counts. Generation = base's + 1. Directories that hold nothing any more disappear, unless they are
+ * empty directories that shall be shown in the tree: `directories` (of char *) is the new list of all of
+ * these, NULL keeps the list of `base`. Costs O(changes · depth · fan-out), with all changes below one
+ * directory copying it only once. No array is kept. */
 Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *removals, GPtrArray *directories);
 
 /* --- Queries --- */
@@ -111,3 +120,10 @@ gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, G
 /* All places in the order of their paths by code point of the whole path (as ORDER BY pack_path gives it),
  * borrowed, in a new array. O(places · log places): callers keep what they derive from it per generation. */
 GPtrArray *catalog_places_sorted(const Catalog *catalog);
+
+/* The places at `path` and below it ("" = all), borrowed, in a new array, in no promised order. */
+GPtrArray *catalog_places_below(const Catalog *catalog, const char *path, gsize len);
+
+/* The empty directories that are shown in the tree (see catalog_with_changes), as a new array of new strings.
+ */
+GPtrArray *catalog_empty_directories(const Catalog *catalog);

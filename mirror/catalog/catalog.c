@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A tree of nodes, one per directory. A node holds its place (or none), its children sorted by the bytes of
+ * their names (for UTF-8 the order of code points), and the totals of everything at and below it.
+ *
+ * catalog_with_changes sorts the changes so that those of one directory stand together, parents first and
+ * children in the order of their names. One recursive descent then merges the sorted changes with the sorted
+ * children: a child without changes is shared, a child with changes is copied once however many there are.
+ * Nodes are written only between their creation and their first publication, so readers need no locks.
+ */
+#include "mirror/catalog/catalog.h"
+
+#include "schema/limits.h"
+#include "schema/pack_path.h"
+
+#include <string.h>
+
+typedef struct Node Node;
+struct Node {
+    gatomicrefcount refs;
+    CatalogPack *place; /* NULL for a plain directory */
+    gboolean listed;    /* shown in the tree although nothing is in it */
+    guint child_count;
+    Node **children; /* sorted by name */
+    /* Totals of this directory and everything below. */
+    guint packs;
+    guint problems;
+    guint listed_count;
+    guint64 pages;
+    guint64 bytes;
+    /* What it is called in its parent; "" for the root. */
+    gsize name_len;
+    char name[];
+};
+
+struct Catalog {
+    gatomicrefcount refs;
+    guint64 generation;
+    Node *root; /* never NULL */
+};
+
+/* The functions of gatomicrefcount live in the GLib library, where ThreadSanitizer cannot see them order
+ * anything; these macros are compiled here. */
+static void refs_inc(gatomicrefcount *refs)
+{
+    g_atomic_int_inc(refs);
+}
+
+static gboolean refs_dec(gatomicrefcount *refs)
+{
+    return g_atomic_int_dec_and_test(refs);
+}
+
+/* --- Places --- */
+
+gboolean file_identity_equal(const FileIdentity *a, const FileIdentity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+CatalogPack *catalog_pack_new(const char *path, const char *directory)
+{
+    g_assert(pack_path_check(path, NULL));
+    CatalogPack *pack = g_new0(CatalogPack, 1);
+    g_atomic_ref_count_init(&pack->refs);
+    pack->path = g_strdup(path);
+    pack->directory = g_strdup(directory);
+    pack->name = g_strdup("");
+    pack->version = g_strdup("");
+    pack->summary = g_strdup("");
+    pack->language = g_strdup("");
+    pack->warnings = g_ptr_array_new_with_free_func(g_free);
+    return pack;
+}
+
+static gint compare_files(gconstpointer a, gconstpointer b)
+{
+    return strcmp(((const CatalogFile *)a)->name, ((const CatalogFile *)b)->name);
+}
+
+void catalog_pack_set_files(CatalogPack *pack, const GArray *files)
+{
+    g_assert(pack->files == NULL);
+    gsize names_bytes = 0;
+    for (guint i = 0; i < files->len; i++)
+        names_bytes += strlen(g_array_index(files, CatalogFile, i).name) + 1;
+    pack->file_count = files->len;
+    pack->files = g_memdup2(files->data, files->len * sizeof(CatalogFile));
+    pack->names = g_malloc(names_bytes);
+    char *end = pack->names;
+    for (guint i = 0; i < files->len; i++) {
+        CatalogFile *file = &pack->files[i];
+        gsize size = strlen(file->name) + 1;
+        file->name = memcpy(end, file->name, size);
+        end += size;
+        pack->bytes += file->identity.size;
+    }
+    if (files->len > 0)
+        qsort(pack->files, files->len, sizeof(CatalogFile), compare_files);
+}
+
+CatalogPack *catalog_pack_ref(CatalogPack *pack)
+{
+    refs_inc(&pack->refs);
+    return pack;
+}
+
+void catalog_pack_unref(CatalogPack *pack)
+{
+    if (pack == NULL || !refs_dec(&pack->refs))
+        return;
+    g_free(pack->path);
+    g_free(pack->directory);
+    g_free(pack->problem);
+    g_free(pack->name);
+    g_free(pack->version);
+    g_free(pack->summary);
+    g_free(pack->language);
+    g_free(pack->files);
+    g_free(pack->names);
+    g_clear_pointer(&pack->warnings, g_ptr_array_unref);
+    g_free(pack);
+}
+
+/* Orders a slice against a NUL-terminated or sliced name by bytes; a prefix comes first. */
+static int compare_slices(const char *a, gsize a_len, const char *b, gsize b_len)
+{
+    int order = memcmp(a, b, MIN(a_len, b_len));
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+const CatalogFile *catalog_pack_file(const CatalogPack *pack, const char *name, gsize len)
+{
+    guint low = 0, high = pack->file_count;
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        const char *candidate = pack->files[middle].name;
+        int order = compare_slices(name, len, candidate, strlen(candidate));
+        if (order == 0)
+            return &pack->files[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+/* --- Nodes --- */
+
+static Node *node_new(const char *name, gsize name_len)
+{
+    Node *node = g_malloc0(sizeof(Node) + name_len + 1);
+    g_atomic_ref_count_init(&node->refs);
+    node->name_len = name_len;
+    memcpy(node->name, name, name_len);
+    return node;
+}
+
+static Node *node_ref(Node *node)
+{
+    refs_inc(&node->refs);
+    return node;
+}
+
+/* Recursion is as deep as the tree: LIMIT_PATH_DEPTH. */
+static void node_unref(Node *node)
+{
+    if (!refs_dec(&node->refs))
+        return;
+    for (guint i = 0; i < node->child_count; i++)
+        node_unref(node->children[i]);
+    catalog_pack_unref(node->place);
+    g_free(node->children);
+    g_free(node);
+}
+
+/* Index of the child of that name, or of where it would have to be inserted. */
+static guint node_search(const Node *node, const char *name, gsize len, gboolean *ret_found)
+{
+    guint low = 0, high = node->child_count;
+    *ret_found = FALSE;
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        const Node *child = node->children[middle];
+        int order = compare_slices(name, len, child->name, child->name_len);
+        if (order == 0) {
+            *ret_found = TRUE;
+            return middle;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static const Node *node_child(const Node *node, const char *name, gsize len)
+{
+    gboolean found = FALSE;
+    guint index = node_search(node, name, len, &found);
+    return found ? node->children[index] : NULL;
+}
+
+static gboolean node_is_empty(const Node *node)
+{
+    return node->place == NULL && !node->listed && node->child_count == 0;
+}
+
+static void node_sum_up(Node *node)
+{
+    const CatalogPack *place = node->place;
+    if (place != NULL && place->is_pack) {
+        node->packs = 1;
+        node->pages = place->rows_indexed;
+        node->bytes = place->bytes;
+    }
+    node->problems = place != NULL && place->problem != NULL;
+    node->listed_count = node->listed ? 1 : 0;
+    for (guint i = 0; i < node->child_count; i++) {
+        const Node *child = node->children[i];
+        node->packs += child->packs;
+        node->problems += child->problems;
+        node->listed_count += child->listed_count;
+        node->pages += child->pages;
+        node->bytes += child->bytes;
+    }
+}
+
+/* --- Changes --- */
+
+typedef enum {
+    /* In this order for one path: what takes away comes before what gives. */
+    CHANGE_REMOVE,
+    CHANGE_UNLIST,
+    CHANGE_PUT,
+    CHANGE_LIST,
+} ChangeKind;
+
+typedef struct {
+    const char *path;
+    ChangeKind kind;
+    CatalogPack *pack; /* CHANGE_PUT; borrowed */
+    guint order;       /* position among the inputs */
+} Change;
+
+/* Sorted changes, still to be applied, of which the first `skip` bytes of the path lead to the present
+ * directory. */
+typedef struct {
+    const Change *begin;
+    const Change *end;
+    gsize skip;
+} ChangeRange;
+
+/* Slash counts as lower than every other byte, so that "a", "a/x" and "a/y" stand together before "a-b". */
+static int compare_paths(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    int left = *a == '\0' ? 0 : *a == '/' ? 1 : (guchar)*a + 1;
+    int right = *b == '\0' ? 0 : *b == '/' ? 1 : (guchar)*b + 1;
+    return left - right;
+}
+
+static gint compare_changes(gconstpointer a, gconstpointer b)
+{
+    const Change *left = a, *right = b;
+    int order = compare_paths(left->path, right->path);
+    if (order != 0)
+        return order;
+    if (left->kind != right->kind)
+        return (int)left->kind - (int)right->kind;
+    return (left->order > right->order) - (left->order < right->order);
+}
+
+static void add_change(GArray *changes, const char *path, ChangeKind kind, CatalogPack *pack)
+{
+    /* Nodes are only ever made for checked paths: that bounds their depth. */
+    g_assert((kind != CHANGE_PUT && kind != CHANGE_LIST) || pack_path_check(path, NULL));
+    Change change = {path, kind, pack, changes->len};
+    g_array_append_val(changes, change);
+}
+
+static void add_paths(GArray *changes, GPtrArray *paths, ChangeKind kind)
+{
+    for (guint i = 0; paths != NULL && i < paths->len; i++)
+        add_change(changes, g_ptr_array_index(paths, i), kind, NULL);
+}
+
+/* What is left of the first path below the present directory; "" when it is the directory itself. */
+static const char *range_rest(const ChangeRange *range)
+{
+    return range->begin->path + range->skip;
+}
+
+/* Splits off the changes of the first child that has any. */
+static ChangeRange range_take_child(ChangeRange *range, const char **ret_name, gsize *ret_len)
+{
+    const char *name = range_rest(range);
+    gsize len = strcspn(name, "/");
+    ChangeRange child = {range->begin, range->begin, 0};
+    while (child.end < range->end) {
+        const char *rest = child.end->path + range->skip;
+        if (strncmp(rest, name, len) != 0 || (rest[len] != '\0' && rest[len] != '/'))
+            break;
+        child.end++;
+    }
+    /* Paths that end at the child have no slash to skip; `skip` then points at their NUL. */
+    child.skip = range->skip + len;
+    range->begin = child.end;
+    *ret_name = name;
+    *ret_len = len;
+    return child;
+}
+
+static gboolean range_gives(const ChangeRange *range)
+{
+    for (const Change *change = range->begin; change < range->end; change++)
+        if (change->kind == CHANGE_PUT || change->kind == CHANGE_LIST)
+            return TRUE;
+    return FALSE;
+}
+
+/* Applies the changes of the directory itself and leaves those below it. */
+static void apply_own(Node *node, ChangeRange *range)
+{
+    for (; range->begin < range->end && *range_rest(range) == '\0'; range->begin++) {
+        const Change *change = range->begin;
+        if (change->kind == CHANGE_UNLIST || change->kind == CHANGE_LIST) {
+            node->listed = change->kind == CHANGE_LIST;
+            continue;
+        }
+        g_clear_pointer(&node->place, catalog_pack_unref);
+        if (change->kind == CHANGE_PUT)
+            node->place = catalog_pack_ref(change->pack);
+    }
+}
+
+static Node *node_with_changes(const Node *base, const char *name, gsize name_len, ChangeRange range);
+
+static void share_children(GPtrArray *children, const Node *base, guint from, guint to)
+{
+    for (guint i = from; i < to; i++)
+        g_ptr_array_add(children, node_ref(base->children[i]));
+}
+
+/* Merges the children of `base` (may be NULL) with the changes below; both are sorted by name. */
+static void merge_children(Node *node, const Node *base, ChangeRange range)
+{
+    g_autoptr(GPtrArray) children = g_ptr_array_new();
+    guint next = 0, count = base != NULL ? base->child_count : 0;
+    while (range.begin < range.end) {
+        const char *name = NULL;
+        gsize len = 0;
+        ChangeRange below = range_take_child(&range, &name, &len);
+        gboolean found = FALSE;
+        guint at = base != NULL ? node_search(base, name, len, &found) : 0;
+        share_children(children, base, next, at);
+        next = found ? at + 1 : at;
+        const Node *old = found ? base->children[at] : NULL;
+        if (old == NULL && !range_gives(&below))
+            continue; /* takes away what is not there; such paths were never checked, so do not follow them */
+        Node *child = node_with_changes(old, name, len, below);
+        if (child != NULL)
+            g_ptr_array_add(children, child);
+    }
+    share_children(children, base, next, count);
+    gsize length = 0;
+    node->children = (Node **)g_ptr_array_steal(children, &length);
+    node->child_count = (guint)length;
+}
+
+/* A copy of `base` (NULL: a directory that was not there) with the changes applied; NULL when nothing is
+ * left. */
+static Node *node_with_changes(const Node *base, const char *name, gsize name_len, ChangeRange range)
+{
+    Node *node = node_new(name, name_len);
+    if (base != NULL) {
+        node->place = base->place != NULL ? catalog_pack_ref(base->place) : NULL;
+        node->listed = base->listed;
+    }
+    apply_own(node, &range);
+    /* The rest begins with the slash before the child's name, except at the root. */
+    if (name_len > 0)
+        range.skip++;
+    merge_children(node, base, range);
+    if (name_len > 0 && node_is_empty(node)) {
+        node_unref(node);
+        return NULL;
+    }
+    node_sum_up(node);
+    return node;
+}
+
+/* --- Catalogs --- */
+
+static Catalog *catalog_new(Node *root, guint64 generation)
+{
+    Catalog *catalog = g_new0(Catalog, 1);
+    g_atomic_ref_count_init(&catalog->refs);
+    catalog->generation = generation;
+    catalog->root = root;
+    return catalog;
+}
+
+Catalog *catalog_new_empty(void)
+{
+    return catalog_new(node_new("", 0), 0);
+}
+
+Catalog *catalog_ref(Catalog *catalog)
+{
+    refs_inc(&catalog->refs);
+    return catalog;
+}
+
+void catalog_unref(Catalog *catalog)
+{
+    if (catalog == NULL || !refs_dec(&catalog->refs))
+        return;
+    node_unref(catalog->root);
+    g_free(catalog);
+}
+
+Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *removals, GPtrArray *directories)
+{
+    g_autoptr(GArray) changes = g_array_new(FALSE, FALSE, sizeof(Change));
+    g_autoptr(GPtrArray) unlisted = directories != NULL ? catalog_empty_directories(base) : NULL;
+    add_paths(changes, removals, CHANGE_REMOVE);
+    add_paths(changes, unlisted, CHANGE_UNLIST);
+    for (guint i = 0; upserts != NULL && i < upserts->len; i++) {
+        CatalogPack *pack = g_ptr_array_index(upserts, i);
+        add_change(changes, pack->path, CHANGE_PUT, pack);
+    }
+    add_paths(changes, directories, CHANGE_LIST);
+    g_array_sort(changes, compare_changes);
+    const Change *first = (const Change *)(gconstpointer)changes->data;
+    ChangeRange all = {first, first + changes->len, 0};
+    /* "" names the root, which is no place: such removals must not reach the descent. */
+    while (all.begin < all.end && *all.begin->path == '\0')
+        all.begin++;
+    return catalog_new(node_with_changes(base->root, "", 0, all), base->generation + 1);
+}
+
+/* --- Queries --- */
+
+guint64 catalog_generation(const Catalog *catalog)
+{
+    return catalog->generation;
+}
+
+guint catalog_pack_count(const Catalog *catalog)
+{
+    return catalog->root->packs;
+}
+
+guint64 catalog_page_count(const Catalog *catalog)
+{
+    return catalog->root->pages;
+}
+
+guint64 catalog_byte_count(const Catalog *catalog)
+{
+    return catalog->root->bytes;
+}
+
+guint catalog_problem_count(const Catalog *catalog)
+{
+    return catalog->root->problems;
+}
+
+/* The length of the first segment of what is left of a path. */
+static gsize segment_length(const char *path, gsize len)
+{
+    const char *slash = memchr(path, '/', len);
+    return slash != NULL ? (gsize)(slash - path) : len;
+}
+
+static const Node *find_node(const Catalog *catalog, const char *path, gsize len)
+{
+    const Node *node = catalog->root;
+    for (gsize at = 0; node != NULL && at < len;) {
+        gsize segment = segment_length(path + at, len - at);
+        node = node_child(node, path + at, segment);
+        at += segment + 1;
+        if (at == len) /* a slash at the end */
+            return NULL;
+    }
+    return node;
+}
+
+const CatalogPack *catalog_place(const Catalog *catalog, const char *path, gsize len)
+{
+    const Node *node = find_node(catalog, path, len);
+    return node != NULL ? node->place : NULL;
+}
+
+gboolean catalog_resolve(const Catalog *catalog, const char *path, gsize len, const CatalogPack **ret_place,
+                         const CatalogFile **ret_file)
+{
+    const CatalogPack
+        *places[LIMIT_PATH_DEPTH]; /* on the way down, with where their file's name would begin */
+    gsize file_at[LIMIT_PATH_DEPTH];
+    guint count = 0;
+    const Node *node = catalog->root;
+    for (gsize at = 0; at < len;) {
+        gsize segment = segment_length(path + at, len - at);
+        node = node_child(node, path + at, segment);
+        at += segment + 1;
+        if (node == NULL || at >= len)
+            break;
+        if (node->place != NULL) {
+            places[count] = node->place;
+            file_at[count++] = at;
+        }
+    }
+    while (count-- > 0) {
+        const CatalogFile *file =
+            catalog_pack_file(places[count], path + file_at[count], len - file_at[count]);
+        if (file == NULL)
+            continue;
+        *ret_place = places[count];
+        *ret_file = file;
+        return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean is_hidden(const char *name)
+{
+    return name[0] == '.' || strcmp(name, "wiki") == 0 || strcmp(name, "raw") == 0;
+}
+
+gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, GPtrArray **ret_children,
+                          gboolean *ret_has_pack)
+{
+    const Node *node = find_node(catalog, path, len);
+    if (node == NULL)
+        return FALSE;
+    *ret_children = g_ptr_array_sized_new(node->child_count);
+    for (guint i = 0; i < node->child_count; i++)
+        if (!is_hidden(node->children[i]->name))
+            g_ptr_array_add(*ret_children, node->children[i]->name);
+    if (ret_has_pack != NULL)
+        *ret_has_pack = node->place != NULL && node->place->is_pack;
+    return TRUE;
+}
+
+static void collect_places(const Node *node, GPtrArray *places)
+{
+    if (node->place != NULL)
+        g_ptr_array_add(places, node->place);
+    for (guint i = 0; i < node->child_count; i++)
+        collect_places(node->children[i], places);
+}
+
+GPtrArray *catalog_places_below(const Catalog *catalog, const char *path, gsize len)
+{
+    GPtrArray *places = g_ptr_array_new();
+    const Node *node = find_node(catalog, path, len);
+    if (node != NULL)
+        collect_places(node, places);
+    return places;
+}
+
+static gint compare_places(gconstpointer a, gconstpointer b)
+{
+    const CatalogPack *const *left = a, *const *right = b;
+    return strcmp((*left)->path, (*right)->path);
+}
+
+GPtrArray *catalog_places_sorted(const Catalog *catalog)
+{
+    GPtrArray *places = catalog_places_below(catalog, "", 0);
+    /* The descent gives "a/x" before "a-b"; by whole paths it is the other way round. */
+    g_ptr_array_sort(places, compare_places);
+    return places;
+}
+
+static void collect_listed(const Node *node, GString *path, GPtrArray *directories)
+{
+    if (node->listed_count == 0)
+        return;
+    if (node->listed)
+        g_ptr_array_add(directories, g_strndup(path->str, path->len));
+    for (guint i = 0; i < node->child_count; i++) {
+        const Node *child = node->children[i];
+        gsize len = path->len;
+        if (len > 0)
+            g_string_append_c(path, '/');
+        g_string_append_len(path, child->name, (gssize)child->name_len);
+        collect_listed(child, path, directories);
+        g_string_truncate(path, len);
+    }
+}
+
+GPtrArray *catalog_empty_directories(const Catalog *catalog)
+{
+    GPtrArray *directories = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GString) path = g_string_new(NULL);
+    collect_listed(catalog->root, path, directories);
+    return directories;
+}
