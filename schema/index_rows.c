@@ -53,7 +53,8 @@ static gboolean take_summary(TextSpan rest, TextSpan *ret_summary)
 
 static char *dup_limited(TextSpan span)
 {
-    return g_strndup(span.text, text_cut_bytes(span.text, span.len, LIMIT_SUMMARY_BYTES));
+    span.len = text_cut_bytes(span.text, span.len, LIMIT_SUMMARY_BYTES);
+    return text_span_dup(span);
 }
 
 /* The row in a line, or NULL when the line holds none. */
@@ -70,7 +71,7 @@ static IndexRow *row_of_line(TextSpan line, guint number)
     if (file.len == 0 || title.len == 0 || is_header_or_rule(file))
         return NULL;
     IndexRow *row = g_new0(IndexRow, 1);
-    row->file = g_strndup(file.text, file.len);
+    row->file = text_span_dup(file);
     row->title = dup_limited(title);
     row->line = number;
     row->listed = TRUE;

@@ -45,13 +45,6 @@ static gboolean malformed(Scan *scan, const char *problem)
 
 /* --- Strings --- */
 
-/* Bytes of a string that need nothing: all but controls, the quote, the backslash and multi-byte characters.
- */
-static inline gboolean is_plain(guint8 byte)
-{
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
-
 /* The code unit of the escape \uXXXX at the position, or -1. Does not move. */
 static int peek_unit(const Scan *scan)
 {
@@ -105,8 +98,7 @@ static gboolean scan_string(Scan *scan)
 {
     const char *data = scan->data;
     for (scan->pos++;;) {
-        while (scan->pos < scan->len && is_plain((guint8)data[scan->pos]))
-            scan->pos++;
+        scan->pos += text_plain_prefix(data + scan->pos, scan->len - scan->pos);
         if (scan->pos == scan->len)
             return malformed(scan, "");
         guint8 byte = (guint8)data[scan->pos];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The streaming JSON writer. Strings are scanned for runs of bytes that stand for themselves, and each run is
- * appended at once; a long plain string costs one table look-up per byte and one copy.
+ * appended at once; a long plain string costs one quick look and one copy.
  */
 #include "schema/json_writer.h"
 
@@ -91,20 +91,6 @@ void json_write_array_end(JsonWriter *w)
 
 /* --- Strings --- */
 
-/* What a byte of a string needs. */
-typedef enum {
-    BYTE_PLAIN,     /* stands for itself */
-    BYTE_ESCAPE,    /* ASCII that has to be escaped */
-    BYTE_MULTIBYTE, /* begins or belongs to a multi-byte character */
-} ByteClass;
-
-static inline ByteClass byte_class(guint8 byte)
-{
-    if (byte >= 0x80)
-        return BYTE_MULTIBYTE;
-    return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f ? BYTE_ESCAPE : BYTE_PLAIN;
-}
-
 static void append_unit(GString *out, guint unit)
 {
     static const char hex[] = "0123456789abcdef";
@@ -153,26 +139,17 @@ static gsize append_multibyte(JsonWriter *w, const char *text, gsize len)
     return length;
 }
 
-/* Length of the run of bytes that can be copied as they are. */
-static gsize plain_run(const char *text, gsize len)
-{
-    gsize i = 0;
-    while (i < len && byte_class((guint8)text[i]) == BYTE_PLAIN)
-        i++;
-    return i;
-}
-
 static void append_string(JsonWriter *w, const char *value, gsize len)
 {
     g_string_append_c(w->out, '"');
     for (gsize pos = 0; pos < len;) {
-        gsize run = plain_run(value + pos, len - pos);
+        gsize run = text_plain_prefix(value + pos, len - pos);
         if (run > 0)
             g_string_append_len(w->out, value + pos, (gssize)run);
         pos += run;
         if (pos == len)
             break;
-        if (byte_class((guint8)value[pos]) == BYTE_MULTIBYTE)
+        if ((guint8)value[pos] >= 0x80)
             pos += append_multibyte(w, value + pos, len - pos);
         else
             append_escape(w->out, value[pos++]);

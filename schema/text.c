@@ -9,6 +9,15 @@
 
 enum { MESSAGE_BYTES = 80 };
 
+char *text_span_dup(TextSpan span)
+{
+    char *copy = g_malloc(span.len + 1);
+    if (span.len > 0)
+        memcpy(copy, span.text, span.len);
+    copy[span.len] = '\0';
+    return copy;
+}
+
 /* --- Characters --- */
 
 static gboolean is_continuation(guint8 byte)
@@ -65,17 +74,55 @@ guint text_char_decode(const char *text, gsize len, gunichar *ret)
     return length;
 }
 
-/* How many bytes from the beginning are ASCII; eight at a time. */
+/* --- Runs: eight bytes at a time, as one word --- */
+
+#define EVERY_BYTE(byte) (G_GUINT64_CONSTANT(0x0101010101010101) * (byte))
+#define HIGH_BITS EVERY_BYTE(0x80)
+
+static inline guint64 load_word(const char *text)
+{
+    guint64 word;
+    memcpy(&word, text, sizeof word);
+    return word;
+}
+
+/* Not 0 when some byte of the word is less than `limit` (1..128). Borrows make it inexact about which byte,
+ * never about whether there is one. */
+static inline guint64 any_below(guint64 word, guint64 limit)
+{
+    return (word - EVERY_BYTE(limit)) & ~word & HIGH_BITS;
+}
+
+static inline guint64 any_equal(guint64 word, guint64 byte)
+{
+    return any_below(word ^ EVERY_BYTE(byte), 1);
+}
+
 static gsize ascii_prefix(const char *text, gsize len)
 {
     gsize i = 0;
+    while (i + 8 <= len && (load_word(text + i) & HIGH_BITS) == 0)
+        i += 8;
+    while (i < len && (guint8)text[i] < 0x80)
+        i++;
+    return i;
+}
+
+static inline gboolean is_plain(guint8 byte)
+{
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+gsize text_plain_prefix(const char *text, gsize len)
+{
+    gsize i = 0;
     for (; i + 8 <= len; i += 8) {
-        guint64 word;
-        memcpy(&word, text + i, 8);
-        if ((word & G_GUINT64_CONSTANT(0x8080808080808080)) != 0)
+        guint64 word = load_word(text + i);
+        if ((word & HIGH_BITS) != 0 || any_below(word, 0x20) != 0 || any_equal(word, '"') != 0 ||
+            any_equal(word, '\\') != 0 || any_equal(word, 0x7f) != 0)
             break;
     }
-    while (i < len && (guint8)text[i] < 0x80)
+    while (i < len && is_plain((guint8)text[i]))
         i++;
     return i;
 }
@@ -176,18 +223,19 @@ TextSpan text_trim(const char *text, gsize len)
     return span;
 }
 
-/* Bytes that can begin the end of a line. The multi-byte ones, NEL (C2 85) and U+2028/2029 (E2 80 A8/A9),
- * need a second look. */
-static const gboolean line_end_byte[256] = {
-    ['\n'] = TRUE, ['\r'] = TRUE, ['\v'] = TRUE, ['\f'] = TRUE, [0x1c] = TRUE,
-    [0x1d] = TRUE, [0x1e] = TRUE, [0xc2] = TRUE, [0xe2] = TRUE,
-};
-
-/* Bytes of the line end at `p`, which holds a byte of line_end_byte; 0 when it is another character. */
+/* Bytes of the line end that begins the text; 0 when it begins with another character. NEL is C2 85, U+2028
+ * and U+2029 are E2 80 A8 and A9. */
 static guint line_end_length(const char *text, gsize len)
 {
     const guint8 *p = (const guint8 *)text;
     switch (p[0]) {
+    case '\n':
+    case '\v':
+    case '\f':
+    case 0x1c:
+    case 0x1d:
+    case 0x1e:
+        return 1;
     case '\r':
         return len > 1 && p[1] == '\n' ? 2 : 1;
     case 0xc2:
@@ -195,8 +243,22 @@ static guint line_end_length(const char *text, gsize len)
     case 0xe2:
         return len > 2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9) ? 3 : 0;
     default:
-        return 1;
+        return 0;
     }
+}
+
+/* Moves `at` over bytes that neither are controls nor begin a multi-byte character. */
+static gsize skip_printable(const char *text, gsize len, gsize at)
+{
+    while (at + 8 <= len) {
+        guint64 word = load_word(text + at);
+        if ((word & HIGH_BITS) != 0 || any_below(word, 0x20) != 0)
+            break;
+        at += 8;
+    }
+    while (at < len && (guint8)text[at] >= 0x20 && (guint8)text[at] < 0x80)
+        at++;
+    return at;
 }
 
 gboolean text_next_line(const char *text, gsize len, gsize *pos, TextSpan *ret_line)
@@ -204,12 +266,10 @@ gboolean text_next_line(const char *text, gsize len, gsize *pos, TextSpan *ret_l
     gsize start = *pos;
     if (start >= len)
         return FALSE;
-    gsize at = start;
+    gsize at = skip_printable(text, len, start);
     guint end_bytes = 0;
-    for (; at < len; at++) {
-        if (line_end_byte[(guint8)text[at]] && (end_bytes = line_end_length(text + at, len - at)) > 0)
-            break;
-    }
+    while (at < len && (end_bytes = line_end_length(text + at, len - at)) == 0)
+        at = skip_printable(text, len, at + 1);
     *ret_line = (TextSpan){text + start, at - start};
     *pos = at + end_bytes;
     return TRUE;

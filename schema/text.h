@@ -20,6 +20,10 @@ typedef struct {
     gsize len;        /* in bytes */
 } TextSpan;
 
+/* A NUL-terminated copy, owned by the caller. A NUL inside the span ends it early for readers of C strings.
+ */
+char *text_span_dup(TextSpan span);
+
 /* --- Characters --- */
 
 /* Length (1..4) of the well-formed UTF-8 sequence at the beginning of `len` bytes; 0 when there is none:
@@ -30,6 +34,9 @@ guint text_char_length(const char *text, gsize len);
 guint text_char_decode(const char *text, gsize len, gunichar *ret);
 /* TRUE when all bytes are UTF-8; otherwise *ret_bad (may be NULL) is the offset of the first bad byte. */
 gboolean text_is_utf8(const char *text, gsize len, gsize *ret_bad);
+/* Length of the longest prefix of printable ASCII (U+0020..007E) without quote and backslash: what JSON
+ * strings and messages hold as it is. */
+gsize text_plain_prefix(const char *text, gsize len);
 /* Number of code points. */
 gsize text_count_chars(const char *text, gsize len);
 /* Length in bytes of the first `chars_max` code points, or len when there are fewer. */
