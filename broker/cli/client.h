@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A broker's public HTTP surface, asked from the command line. Answers other than 200 become errors that
+ * carry the broker's own "detail", cleaned for a terminal: 404 NOT_FOUND, 401 and 403 DENIED, 429 LIMIT, 503
+ * BUSY, everything else IO.
+ */
+#pragma once
+
+#include "broker/cli/cli.h"
+#include "schema/json_reader.h"
+
+typedef struct CliClient CliClient;
+
+/* The broker that --at names; else the one that runs on the data directory; else http://127.0.0.1:8000.
+ * $SSL_CERT_FILE replaces the system's certificates. */
+CliClient *cli_client_new(const CliArgs *args, GError **error);
+/* The broker at `base_url`, asked without proxies and with a bearer token. */
+CliClient *cli_client_new_loopback(const char *base_url, const char *bearer);
+void cli_client_free(CliClient *client);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliClient, cli_client_free)
+
+/* GET and POST of JSON: the bytes of the answer. `target` begins with "/" and is already escaped
+ * (cli_client_target). */
+GBytes *cli_client_get(CliClient *client, const char *target, GError **error);
+GBytes *cli_client_post(CliClient *client, const char *target, const GString *body, GError **error);
+/* An answer as JSON. */
+JsonDoc *cli_client_parse(CliClient *client, GBytes *answer, GError **error);
+
+/* prefix + path with everything but unreserved characters and "/" escaped + suffix. A new string. */
+char *cli_client_target(const char *prefix, const char *path, const char *suffix);
+
+/* Prints the error and returns the code that fits a question to a broker: NOT_FOUND; UNREACHABLE for IO, BUSY
+ * and UNTRUSTED; else FAILURE. */
+CliExit cli_client_fail(const GError *error);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tables of commands, one per file cmd_<noun>.c, each ended by an entry without a name. A new one is
+ * declared here and named in commands.c; help, completion tests and suggestions follow.
+ */
+#pragma once
+
+#include "broker/cli/cli.h"
+
+typedef struct {
+    const char *title;          /* heading in the overview; NULL: under the heading before */
+    const CliCommand *commands; /* NULL ends the list of groups */
+} CliGroup;
+
+extern const CliGroup cli_groups[];
+
+extern const CliCommand cmd_serve_commands[];  /* serve */
+extern const CliCommand cmd_init_commands[];   /* init */
+extern const CliCommand cmd_config_commands[]; /* config check, config show */
+extern const CliCommand cmd_status_commands[]; /* status */
+extern const CliCommand cmd_read_commands[];   /* search, tree, get */
+extern const CliCommand cmd_help_commands[];   /* help, version */
+
+/* The command whose name is the beginning of `words` (NULL-terminated); *ret_used says how many words its
+ * name has. NULL with MALFORMED, naming what was probably meant. */
+const CliCommand *cli_command_find(const char *const *words, guint *ret_used, GError **error);
+/* TRUE when some command's first word is `word` and it has a second one. */
+gboolean cli_command_is_group(const char *word);
