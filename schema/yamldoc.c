@@ -301,13 +301,19 @@ YamlDoc *yamldoc_parse(const char *source, const void *data, gsize len, gsize by
 {
     if (!check_bytes(source, data, len, bytes_max, error))
         return NULL;
+    /* libyaml would count a byte order mark as a column and then miss the indentation of the first line. */
+    const char *text = data;
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
     g_autoptr(YamlDoc) doc = doc_new(source);
     Builder b = {.doc = doc};
     if (!yaml_parser_initialize(&b.parser))
         g_error("out of memory"); /* as GLib itself does */
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, len > 0 ? data : (const guint8 *)"", len);
-    gboolean parsed = run_parser(&b, data, len, error);
+    yaml_parser_set_input_string(&b.parser, (const guint8 *)(len > 0 ? text : ""), len);
+    gboolean parsed = run_parser(&b, text, len, error);
     yaml_parser_delete(&b.parser);
     g_free(b.key);
     return parsed ? g_steal_pointer(&doc) : NULL;
