@@ -12,6 +12,12 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
 enum { MUTATIONS_PER_FILE = 200, EDITS_PER_MUTATION = 4, MUTATED_BYTES_MAX = 64 * 1024 };
 
+static guint piece_len(GRand *rng, guint available, guint max)
+{
+    guint len = (guint)g_rand_int_range(rng, 1, (gint32)max + 1);
+    return MIN(available, len);
+}
+
 static void mutate(GRand *rng, GByteArray *bytes)
 {
     for (int i = 0; i < EDITS_PER_MUTATION && bytes->len > 0; i++) {
@@ -24,10 +30,10 @@ static void mutate(GRand *rng, GByteArray *bytes)
             bytes->data[at] ^= (guint8)(1 << g_rand_int_range(rng, 0, 8));
             break;
         case 2:
-            g_byte_array_remove_range(bytes, at, MIN(bytes->len - at, (guint)g_rand_int_range(rng, 1, 9)));
+            g_byte_array_remove_range(bytes, at, piece_len(rng, bytes->len - at, 8));
             break;
         default: {
-            guint len = MIN(bytes->len - at, (guint)g_rand_int_range(rng, 1, 17));
+            guint len = piece_len(rng, bytes->len - at, 16);
             g_autofree guint8 *copy = g_memdup2(bytes->data + at, len);
             g_byte_array_append(bytes, copy, len);
             break;
