@@ -7,14 +7,15 @@
  * shard. The transport (broker/net/ws) tells the shard about connections, messages and time; the relay talks
  * back through RelayTransport. There is no I/O here but identity.db.
  *
- *   registrar (runs on the state actor): identity.db (first key wins, for ever), decides registration,
- * takeover and capacity; sends every change of the registry to all shards through their mailboxes shard: a
- * full replica of the registry, its own connections, and the pending queries whose target or asker is here;
- * no locks NodeRecord: what is known of one registered Node; immutable but for last_seen, which is atomic;
- * shared by all
+ *   registrar   runs on the state actor: identity.db (the first key owns an id), decides registration,
+ *               takeover and capacity; sends every change of the registry to all shards
+ *   shard       a full replica of the registry, its own connections, and the pending queries whose target
+ *               or asker is here; no locks
+ *   NodeRecord  what is known of one registered Node: immutable but for the time of its last sign of life,
+ *               which is atomic; shared by all
  *
- * A look-up that misses drains the shard's mailbox once and tries again: what another client was told
- * ("registered") is then seen here, too.
+ * A shard that is about to look something up first reads its mail if the registry has changed since: what
+ * another client was told ("registered") is then seen here, too.
  *
  * docs/nodes.md has the messages, their order of checks and the limits; facts: section 2 of the OCC contract.
  */
@@ -30,7 +31,8 @@ typedef struct RelayShard RelayShard;
 typedef struct RelayConn RelayConn;
 
 /* How the relay talks to a socket; all on the shard's thread. `socket` is what relay_conn_open was given.
- * After `close` the transport calls relay_conn_closed once, not from within `close`. */
+ * After `close` the transport calls relay_conn_closed once; neither from within `close` nor from within
+ * `send`, which may be called for any connection of the shard while it handles a message of another. */
 typedef struct {
     /* Queues one text message. The transport bounds the queue and closes a slow reader by itself; FALSE when
      * the message was not queued. */
