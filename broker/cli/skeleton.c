@@ -33,7 +33,8 @@ static const char configuration[] =
     "\n"
     "# Certificate chain and key (PEM) and where to serve them; relative paths are relative to this "
     "directory.\n"
-    "# tls: {cert: fullchain.pem, key: privkey.pem, listen: [0.0.0.0:8443]}\n"
+    "# tls: {cert: fullchain.pem, key: privkey.pem}\n"
+    "# listen_tls: [0.0.0.0:8443]\n"
     "\n"
     "# Local packs: one directory per pack, nested as you like.\n"
     "# packs: packs\n"
@@ -48,6 +49,11 @@ static const char configuration[] =
     "# Proxies whose X-Forwarded-For is believed.\n"
     "# proxies: [127.0.0.0/8, \"::1\"]\n"
     "\n"
+    "# One line per request: format is text, json or auto (text on a terminal); address is truncated, full "
+    "or none.\n"
+    "# log: {format: auto, address: truncated, access: true}\n"
+    "\n"
+    "# What strangers may ask for; 0 per minute means no limit. See kontor.yaml(5) for the others.\n"
     "# limits: {search_per_minute: 60, register_per_minute: 60, nodes: 20000}\n";
 
 /* --- Files --- */
