@@ -17,7 +17,14 @@
 #include "broker/net/client_address.h"
 #include "schema/limits.h"
 
-enum { CLOSE_SECONDS = 5, HANDSHAKE_SECONDS = 15, RX_CHUNK_BYTES = 4096, REASON_BYTES = 124 };
+enum {
+    CLOSE_SECONDS = 5,
+    HANDSHAKE_SECONDS = 15,
+    RX_CHUNK_BYTES = 4096,
+    SERVICE_BUFFER_BYTES = 16 * 1024,
+    HANDSHAKES_MAX = 1024,
+    REASON_BYTES = 124
+};
 
 typedef enum { WS_OPEN, WS_CLOSING, WS_GONE } WsState;
 
@@ -265,18 +272,16 @@ void ws_client_address(WsThread *ws, struct lws *wsi, guint8 ret[16])
         client_address_resolve(ws->thread->config, ret, forwarded, (gsize)n, ret);
 }
 
-/* Before the handshake is accepted: only /ws is a WebSocket. */
-static int filter_handshake(WsThread *ws, struct lws *wsi, WsSession *session)
+/* An upgrade is asked for: only /ws is a WebSocket, everything else is answered as a plain request. */
+static int confirm_upgrade(WsThread *ws, struct lws *wsi)
 {
     char *path = NULL;
     int len = 0;
-    if (ws->thread->shard == NULL || lws_http_get_uri_and_method(wsi, &path, &len) < 0 || len != 3 ||
-        memcmp(path, "/ws", 3) != 0) {
-        lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL);
-        return -1;
-    }
-    ws_client_address(ws, wsi, session->client);
-    return 0;
+    gboolean ours = ws->thread->shard != NULL && lws_http_get_uri_and_method(wsi, &path, &len) >= 0 &&
+                    len == 3 && memcmp(path, "/ws", 3) == 0;
+    if (ours)
+        return 0;
+    return lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL) < 0 ? -1 : 1;
 }
 
 static void socket_gone(WsThread *ws, struct lws *wsi)
@@ -299,8 +304,11 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
         lws_set_opaque_user_data(wsi, g_steal_pointer(&ws->adopting));
         return 0;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return confirm_upgrade(ws, wsi);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        return filter_handshake(ws, wsi, session);
+        ws_client_address(ws, wsi, session->client);
+        return 0;
     case LWS_CALLBACK_ESTABLISHED:
         conn_new(ws, wsi, session);
         return 0;
@@ -377,12 +385,24 @@ static void log_library_error(int level G_GNUC_UNUSED, const char *line)
     log_event(LOG_DEBUG, "libwebsockets", "message", text, NULL);
 }
 
-static struct lws_vhost *vhost_new(WsThread *ws, const char *name, const char *cert_file,
-                                   const char *key_file)
+/* A context with its one vhost, both for adopted sockets only. NULL when the library refuses. */
+static struct lws_vhost *context_new(WsThread *ws, const char *cert_file, const char *key_file)
 {
-    struct lws_context_creation_info info = {
+    void *loops[1] = {&ws->loop};
+    const struct lws_context_creation_info context_info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
+        .foreign_loops = loops,
+        .user = ws,
+        .max_http_header_data = 2 * LIMIT_HTTP_HEAD_BYTES,
+        .max_http_header_pool = HANDSHAKES_MAX,
+        .pt_serv_buf_size = SERVICE_BUFFER_BYTES,
+        .retry_and_idle_policy = &no_validity_checks,
+    };
+    const struct lws_context_creation_info vhost_info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .vhost_name = name,
+        .vhost_name = "kontor",
         .protocols = protocols,
         .options = cert_file != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
         .ssl_cert_filepath = cert_file,
@@ -393,34 +413,25 @@ static struct lws_vhost *vhost_new(WsThread *ws, const char *name, const char *c
         .alpn = "h2,http/1.1",
         .retry_and_idle_policy = &no_validity_checks,
     };
-    return lws_create_vhost(ws->context, &info);
+    struct lws_context *context = lws_create_context(&context_info);
+    if (context == NULL)
+        return NULL;
+    g_ptr_array_add(ws->contexts, context);
+    return lws_create_vhost(context, &vhost_info);
 }
 
 WsThread *ws_thread_new(IoThread *thread, GError **error)
 {
     WsThread *ws = g_new0(WsThread, 1);
     ws->thread = thread;
+    ws->contexts = g_ptr_array_new();
     ws->orphans = g_ptr_array_new_with_free_func(tls_exchange_free);
     ws->scratch = g_malloc(LWS_PRE + LIMIT_WS_MESSAGE_BYTES);
     wheel_init(&ws->wheel, thread->now_us);
     lws_set_log_level(LLL_ERR, log_library_error);
     int failed = uv_loop_init(&ws->loop);
     g_assert(failed == 0);
-    void *loops[1] = {&ws->loop};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
-        .foreign_loops = loops,
-        .user = ws,
-        .max_http_header_data = 2 * LIMIT_HTTP_HEAD_BYTES,
-        .max_http_header_pool = 1024,
-        .pt_serv_buf_size = 16 * 1024,
-        .retry_and_idle_policy = &no_validity_checks,
-    };
-    ws->context = lws_create_context(&info);
-    if (ws->context != NULL)
-        ws->plain = vhost_new(ws, "plain", NULL, NULL);
+    ws->plain = context_new(ws, NULL, NULL);
     if (ws->plain == NULL) {
         ws_thread_free(ws);
         g_set_error_literal(
@@ -439,15 +450,20 @@ static void close_handle(uv_handle_t *handle, void *arg G_GNUC_UNUSED)
 
 void ws_thread_free(WsThread *ws)
 {
-    if (ws->context != NULL)
-        lws_context_destroy(ws->context);
-    /* The library closes its handles on the loop, which therefore runs on until they are gone. */
+    /* On a loop that is not its own the library closes its handles asynchronously: the first call begins
+     * that, the loop carries it out, and the second call frees what is left. */
+    for (guint i = 0; i < ws->contexts->len; i++)
+        lws_context_destroy(g_ptr_array_index(ws->contexts, i));
+    uv_run(&ws->loop, UV_RUN_DEFAULT);
+    for (guint i = 0; i < ws->contexts->len; i++)
+        lws_context_destroy(g_ptr_array_index(ws->contexts, i));
     uv_run(&ws->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&ws->loop) == UV_EBUSY) {
         uv_walk(&ws->loop, close_handle, NULL);
         uv_run(&ws->loop, UV_RUN_DEFAULT);
         uv_loop_close(&ws->loop);
     }
+    g_ptr_array_unref(ws->contexts);
     g_ptr_array_unref(ws->orphans);
     g_free(ws->scratch);
     g_free(ws);
@@ -470,8 +486,7 @@ void ws_thread_run(WsThread *ws)
 
 gboolean ws_thread_set_certificate(WsThread *ws, const char *cert_file, const char *key_file, GError **error)
 {
-    g_autofree char *name = g_strdup_printf("tls-%u", ws->tls_serial++);
-    struct lws_vhost *vhost = vhost_new(ws, name, cert_file, key_file);
+    struct lws_vhost *vhost = context_new(ws, cert_file, key_file);
     if (vhost == NULL) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "certificate %s with key %s cannot be used",
                     cert_file, key_file);

@@ -27,13 +27,12 @@ typedef struct {
 struct WsThread {
     IoThread *thread;
     uv_loop_t loop;
-    struct lws_context *context;
+    GPtrArray *contexts; /* of struct lws_context *: the plain one, then one per certificate there has been */
     struct lws_vhost *plain; /* adopted upgrades */
-    struct lws_vhost
-        *tls; /* newest certificate; NULL without one. Older vhosts live until the context ends */
-    guint tls_serial;
-    Wheel wheel;                  /* pings and closing deadlines */
-    WsConn *conns;                /* all WebSockets */
+    struct lws_vhost *tls; /* newest certificate; NULL without one. Each has a context of its own: within one,
+                              the library chooses vhosts by server name */
+    Wheel wheel;           /* pings and closing deadlines */
+    WsConn *conns;         /* all WebSockets */
     guint ws_count, socket_count; /* WebSockets; all sockets incl. TLS handshakes */
     IpQuota *adopting;            /* belongs to the socket that is being adopted just now */
     GPtrArray *orphans; /* of TlsExchange *: the client is gone, the service still owes the answer */
