@@ -17,7 +17,7 @@ static void token_free(gpointer data)
 static void add_token(GPtrArray *tokens, const char *text)
 {
     g_autofree char *token = g_strstrip(g_strdup(text));
-    if (*token != '\0' && *token != '#')
+    if (*token != '\0')
         g_ptr_array_add(tokens, g_steal_pointer(&token));
 }
 
@@ -37,7 +37,8 @@ static gboolean add_file(GPtrArray *tokens, const char *path, GError **error)
     }
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line != NULL; line++) {
-        add_token(tokens, *line);
+        if (g_strchug(*line)[0] != '#')
+            add_token(tokens, *line);
         explicit_bzero(*line, strlen(*line));
     }
     explicit_bzero(text, len);

@@ -110,7 +110,7 @@ static gboolean match_rest(const RouteRule *rule, RouteMatch *match)
     case SHAPE_EXACT:
         return len == 0;
     case SHAPE_BELOW:
-        while (match->rest_len > 0 && match->rest[match->rest_len - 1] == '/')
+        if (len > 0 && rest[len - 1] == '/')
             match->rest_len--;
         return TRUE;
     case SHAPE_SEGMENT:

@@ -51,7 +51,7 @@ typedef enum {
 typedef struct {
     Route route;
     RouteMethods methods;
-    /* ROUTE_TREE: the directory, without leading and trailing slashes. ROUTE_PAGE, ROUTE_MANIFEST and
+    /* ROUTE_TREE: the directory, without the slash that may follow it. ROUTE_PAGE, ROUTE_MANIFEST and
      * ROUTE_SIGNATURE: the file, as a path below the packs directory. ROUTE_PACK_INDEX: the pack's name.
      * Borrowed from the matched path; empty otherwise. */
     const char *rest;

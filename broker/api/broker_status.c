@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "broker/api/broker_status.h"
+
+#include "schema/json_writer.h"
+
+/* Lists longer than this are cut; the counts tell. */
+#define PACKS_LISTED_MAX 10000
+
+static const char *const index_states[] = {
+    [INDEX_STARTING] = "starting",
+    [INDEX_READY] = "ready",
+    [INDEX_FAILED] = "failed",
+};
+
+static void write_time(JsonWriter *writer, const char *key, gint64 real_us)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(real_us / G_USEC_PER_SEC);
+    g_autofree char *text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
+    json_write_member_string(writer, key, text);
+}
+
+static void write_strings(JsonWriter *writer, const char *key, const GPtrArray *strings)
+{
+    json_write_key(writer, key);
+    json_write_array_begin(writer);
+    for (guint i = 0; strings != NULL && i < strings->len; i++)
+        json_write_string(writer, g_ptr_array_index(strings, i));
+    json_write_array_end(writer);
+}
+
+static void write_addresses(JsonWriter *writer, Serve *serve)
+{
+    json_write_key(writer, "addresses");
+    json_write_object_begin(writer);
+    json_write_key(writer, "public");
+    json_write_array_begin(writer);
+    g_mutex_lock(&serve->lock);
+    for (char **address = serve->public_addresses; address != NULL && *address != NULL; address++)
+        json_write_string(writer, *address);
+    json_write_array_end(writer);
+    json_write_key(writer, "api");
+    if (serve->api_address != NULL)
+        json_write_string(writer, serve->api_address);
+    else
+        json_write_null(writer);
+    g_mutex_unlock(&serve->lock);
+    json_write_object_end(writer);
+}
+
+/* What keeps places from being served as packs, and what the scan could not read at all. */
+static void write_problems(JsonWriter *writer, const GPtrArray *places, const PublisherInfo *info)
+{
+    json_write_key(writer, "problems");
+    json_write_array_begin(writer);
+    if (info->index_error != NULL) {
+        g_autofree char *line = g_strconcat("search index: ", info->index_error, NULL);
+        json_write_string(writer, line);
+    }
+    for (guint i = 0; i < places->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(places, i);
+        if (place->problem == NULL)
+            continue;
+        g_autofree char *line = g_strdup_printf("pack '%s': %s", place->path, place->problem);
+        json_write_string(writer, line);
+    }
+    for (guint i = 0; info->problems != NULL && i < info->problems->len; i++)
+        json_write_string(writer, g_ptr_array_index(info->problems, i));
+    json_write_array_end(writer);
+}
+
+static void write_catalog(JsonWriter *writer, const Snapshot *snapshot, const PublisherInfo *info)
+{
+    json_write_key(writer, "catalog");
+    json_write_object_begin(writer);
+    json_write_member_string(writer, "directory", snapshot->config->packs_dir);
+    json_write_member_integer(writer, "packs", catalog_pack_count(snapshot->catalog));
+    json_write_member_integer(writer, "pages", (gint64)catalog_page_count(snapshot->catalog));
+    json_write_member_integer(writer, "total_bytes", (gint64)catalog_byte_count(snapshot->catalog));
+    json_write_member_integer(writer, "problem_count", catalog_problem_count(snapshot->catalog));
+    json_write_member_integer(writer, "snapshot", (gint64)snapshot->number);
+    if (info->scanned_at_us > 0)
+        write_time(writer, "scanned_at", info->scanned_at_us);
+    json_write_member_integer(writer, "scan_ms", info->scan_elapsed_us / 1000);
+    json_write_member_integer(writer, "places_seen", info->places);
+    json_write_member_integer(writer, "places_unchanged", info->unchanged);
+    json_write_object_end(writer);
+}
+
+static void write_index(JsonWriter *writer, const Serve *serve, const PublisherInfo *info)
+{
+    json_write_key(writer, "index");
+    json_write_object_begin(writer);
+    json_write_member_string(writer, "state", index_states[info->index]);
+    json_write_member_integer(writer, "rows", (gint64)search_index_rows(publisher_index(serve->publisher)));
+    json_write_member_integer(writer, "packs_read", info->report.packs_read);
+    json_write_member_integer(writer, "packs_kept", info->report.packs_kept);
+    json_write_member_integer(writer, "packs_removed", info->report.packs_removed);
+    json_write_member_integer(writer, "index_build_ms", info->report.elapsed_us / 1000);
+    json_write_member_integer(writer, "failures", (gint64)info->index_failures);
+    json_write_object_end(writer);
+}
+
+static void write_nodes(JsonWriter *writer, Relay *relay)
+{
+    json_write_key(writer, "nodes");
+    json_write_object_begin(writer);
+    json_write_member_integer(writer, "registered", relay_node_count(relay));
+    json_write_member_integer(writer, "connections", relay_connection_count(relay));
+    json_write_member_integer(writer, "pending_queries", relay_pending_count(relay));
+    json_write_object_end(writer);
+}
+
+static void write_pack(JsonWriter *writer, const CatalogPack *place)
+{
+    json_write_object_begin(writer);
+    json_write_member_string(writer, "path", place->path);
+    json_write_member_boolean(writer, "is_pack", place->is_pack);
+    json_write_member_string(writer, "version", place->version);
+    json_write_member_integer(writer, "pages", place->rows_indexed);
+    json_write_member_integer(writer, "bytes", (gint64)place->bytes);
+    json_write_key(writer, "problem");
+    if (place->problem != NULL)
+        json_write_string(writer, place->problem);
+    else
+        json_write_null(writer);
+    write_strings(writer, "warnings", place->warnings);
+    json_write_object_end(writer);
+}
+
+static void write_packs(JsonWriter *writer, const GPtrArray *places)
+{
+    json_write_key(writer, "packs");
+    json_write_array_begin(writer);
+    for (guint i = 0; i < MIN(places->len, PACKS_LISTED_MAX); i++)
+        write_pack(writer, g_ptr_array_index(places, i));
+    json_write_array_end(writer);
+}
+
+static void write_process(JsonWriter *writer, const FetchInput *input)
+{
+    json_write_member_string(writer, "name", input->snapshot->config->name);
+    json_write_member_string(writer, "version", KONTOR_VERSION);
+    json_write_member_boolean(writer, "ready", publisher_is_ready(input->serve->publisher));
+    write_time(writer, "started_at", input->serve->started_real_us);
+    json_write_member_integer(writer, "uptime_seconds",
+                              (g_get_monotonic_time() - input->serve->started_us) / G_USEC_PER_SEC);
+    json_write_member_integer(writer, "threads", input->serve->thread_count);
+}
+
+Resource *broker_status_resource(const FetchInput *input, GError **error G_GNUC_UNUSED)
+{
+    g_auto(PublisherInfo) info;
+    publisher_info(input->serve->publisher, &info);
+    g_autoptr(GPtrArray) places = catalog_places_sorted(input->snapshot->catalog);
+    GString *json = g_string_new(NULL);
+    {
+        g_auto(JsonWriter) writer;
+        json_writer_init(&writer, json, JSON_STYLE_PLAIN);
+        json_write_object_begin(&writer);
+        write_process(&writer, input);
+        write_addresses(&writer, input->serve);
+        write_problems(&writer, places, &info);
+        write_catalog(&writer, input->snapshot, &info);
+        write_index(&writer, input->serve, &info);
+        if (input->serve->relay != NULL)
+            write_nodes(&writer, input->serve->relay);
+        write_packs(&writer, places);
+        json_write_object_end(&writer);
+    }
+    g_autoptr(GBytes) body = g_string_free_to_bytes(json);
+    return resource_new_plain(http_reply_new(200, "application/json; charset=utf-8", body));
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Life of a Fetch:   (made) → worker → done → freed
+ *                              ↑        │ CONFLICT
+ *                              └─ scan ←┘
+ * It belongs to its I/O thread, but while it is with a worker or the indexer it must survive the thread (at
+ * shutdown), which is why it owns copies of everything and touches the thread only when not cancelled.
+ */
+#include "broker/serve/fetch.h"
+
+#include <string.h>
+
+#include "broker/log.h"
+#include "broker/serve/status.h"
+
+typedef struct {
+    ServeThread *thread; /* not to be touched on a worker: it may be gone */
+    Serve *serve;
+    Snapshot *snapshot;
+    Route route;
+    FetchFunc make;
+    char *key; /* may be NULL */
+    char *path;
+    gboolean is_file;
+    guint page;
+    gint64 keep_us;
+    const CatalogPack *place; /* borrowed from the snapshot */
+    const CatalogFile *file;
+    guint attempts;
+    GPtrArray *waiting; /* of HttpExchange *, owned by net */
+    /* Result of the worker */
+    Resource *resource;
+    gboolean mismatch;
+    GError *error;
+} Fetch;
+
+static void fetch_free(Fetch *fetch)
+{
+    snapshot_unref(fetch->snapshot);
+    g_free(fetch->key);
+    g_free(fetch->path);
+    g_ptr_array_unref(fetch->waiting);
+    resource_free(fetch->resource);
+    g_clear_error(&fetch->error);
+    g_free(fetch);
+}
+
+/* --- The cache --- */
+
+/* TRUE when the entry is right for the thread's snapshot. A change of another pack only moves the entry on:
+ * its path must still lead to a place with the same serial. */
+static gboolean entry_is_valid(ServeThread *thread, PageCacheEntry *entry, const char *key, gsize len)
+{
+    const Snapshot *snapshot = thread->snapshot;
+    if (entry->expires_us != 0 && g_get_monotonic_time() >= entry->expires_us)
+        return FALSE;
+    if (entry->snapshot == snapshot->number)
+        return TRUE;
+    if (entry->serial == 0)
+        return FALSE;
+    RouteMatch match = route_match_public(key, len);
+    g_autofree char *path = route_disk_path(&match);
+    const CatalogPack *place;
+    const CatalogFile *file;
+    if (!catalog_resolve(snapshot->catalog, path, strlen(path), &place, &file) ||
+        place->serial != entry->serial)
+        return FALSE;
+    entry->snapshot = snapshot->number;
+    return TRUE;
+}
+
+static void note_cache(ServeThread *thread)
+{
+    stats_set(&thread->stats->cache_bytes, page_cache_bytes(thread->pages));
+    stats_set(&thread->stats->cache_entries, page_cache_count(thread->pages));
+}
+
+gboolean fetch_cached(ServeThread *thread, HttpExchange *exchange, const char *key, gsize len)
+{
+    PageCacheEntry *entry = page_cache_find(thread->pages, key, len);
+    if (entry == NULL)
+        return FALSE;
+    if (!entry_is_valid(thread, entry, key, len)) {
+        page_cache_remove(thread->pages, key, len);
+        return FALSE;
+    }
+    stats_add(&thread->stats->cache_hits, 1);
+    http_exchange_set_route(exchange, entry->route);
+    serve_finish(exchange, resource_answer(entry->resource, http_exchange_request(exchange)));
+    return TRUE;
+}
+
+static void keep(Fetch *fetch)
+{
+    ServeThread *thread = fetch->thread;
+    if (fetch->key == NULL)
+        return;
+    PageCacheEntry entry = {
+        .resource = g_steal_pointer(&fetch->resource),
+        .snapshot = fetch->snapshot->number,
+        .serial = fetch->place != NULL ? fetch->place->serial : 0,
+        .expires_us = fetch->keep_us > 0 ? g_get_monotonic_time() + fetch->keep_us : 0,
+        .route = fetch->route,
+    };
+    page_cache_put(thread->pages, fetch->key, strlen(fetch->key), &entry);
+    note_cache(thread);
+}
+
+/* --- Answers --- */
+
+/* Nobody joins any more. */
+static void unlist(Fetch *fetch)
+{
+    if (fetch->key != NULL && g_hash_table_lookup(fetch->thread->fetches, fetch->key) == fetch)
+        g_hash_table_remove(fetch->thread->fetches, fetch->key);
+}
+
+static void refuse_all(Fetch *fetch, HttpReply *reply, const StatsRejection *reason)
+{
+    unlist(fetch);
+    for (guint i = 0; i < fetch->waiting->len; i++) {
+        if (reason != NULL)
+            stats_add(&fetch->thread->stats->rejections[*reason], 1);
+        http_exchange_reply(g_ptr_array_index(fetch->waiting, i), reply);
+    }
+    http_reply_unref(reply);
+    fetch_free(fetch);
+}
+
+static void refuse_busy(Fetch *fetch, const char *detail, StatsRejection reason)
+{
+    refuse_all(fetch, status_reply_busy(detail), &reason);
+}
+
+static void answer_all(Fetch *fetch)
+{
+    unlist(fetch);
+    if (fetch->mismatch)
+        stats_add(&fetch->thread->stats->rejections[STATS_HASH_MISMATCH], 1);
+    /* Kept before anybody is answered: an answer may let the next request of that connection in. */
+    guint count = fetch->waiting->len;
+    g_autofree HttpReply **replies = g_new(HttpReply *, count);
+    for (guint i = 0; i < count; i++)
+        replies[i] = resource_answer(fetch->resource, http_exchange_request(fetch->waiting->pdata[i]));
+    keep(fetch);
+    for (guint i = 0; i < count; i++)
+        serve_finish(fetch->waiting->pdata[i], replies[i]);
+    fetch_free(fetch);
+}
+
+/* --- Making --- */
+
+static void submit(Fetch *fetch);
+
+static void make_on_worker(gpointer data)
+{
+    Fetch *fetch = data;
+    FetchInput input = {
+        .serve = fetch->serve,
+        .snapshot = fetch->snapshot,
+        .route = fetch->route,
+        .path = fetch->path,
+        .place = fetch->place,
+        .file = fetch->file,
+        .page = fetch->page,
+        .ret_mismatch = &fetch->mismatch,
+    };
+    fetch->resource = fetch->make(&input, &fetch->error);
+}
+
+/* The file the path leads to on the fetch's snapshot. Answers 404 and frees the fetch when there is none. */
+static gboolean resolve(Fetch *fetch)
+{
+    if (!fetch->is_file)
+        return TRUE;
+    if (catalog_resolve(fetch->snapshot->catalog, fetch->path, strlen(fetch->path), &fetch->place,
+                        &fetch->file))
+        return TRUE;
+    refuse_all(fetch, status_reply(404), NULL);
+    return FALSE;
+}
+
+static void scanned(gpointer data, gboolean cancelled)
+{
+    g_autoptr(ScanJob) job = data;
+    Fetch *fetch = job->user;
+    if (cancelled) {
+        fetch_free(fetch);
+        return;
+    }
+    serve_thread_refresh(fetch->thread);
+    snapshot_unref(fetch->snapshot);
+    fetch->snapshot = snapshot_ref(fetch->thread->snapshot);
+    if (resolve(fetch))
+        submit(fetch);
+}
+
+/* The file on disk is not the one that was scanned. */
+static void rescan(Fetch *fetch)
+{
+    /* Later requests may see a newer snapshot than the one this fetch was begun with: they start their own.
+     */
+    unlist(fetch);
+    ScanJob *job = g_new0(ScanJob, 1);
+    job->path = g_strdup(fetch->place->path);
+    job->stale_serial = fetch->place->serial;
+    job->reply_to = fetch->thread->mailbox;
+    job->done = scanned;
+    job->user = fetch;
+    publisher_scan(fetch->thread->serve->publisher, job);
+}
+
+static gboolean file_has_changed(const Fetch *fetch)
+{
+    return fetch->is_file && (g_error_matches(fetch->error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT) ||
+                              g_error_matches(fetch->error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND));
+}
+
+static void made(gpointer data, gboolean cancelled)
+{
+    Fetch *fetch = data;
+    if (cancelled) {
+        fetch_free(fetch);
+        return;
+    }
+    if (fetch->error == NULL) {
+        answer_all(fetch);
+    } else if (!fetch->is_file && g_error_matches(fetch->error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND)) {
+        refuse_all(fetch, status_reply(404), NULL);
+    } else if (!file_has_changed(fetch)) {
+        log_error_event(LOG_ERROR, "read-failed", fetch->error, "route", route_name(fetch->route), NULL);
+        refuse_all(fetch, status_reply(status_of_error(fetch->error) == 503 ? 503 : 500), NULL);
+    } else if (fetch->attempts < FETCH_ATTEMPTS) {
+        g_clear_error(&fetch->error);
+        rescan(fetch);
+    } else {
+        refuse_busy(fetch, "the pack is being changed", STATS_CHANGING);
+    }
+}
+
+static void submit(Fetch *fetch)
+{
+    ServeThread *thread = fetch->thread;
+    fetch->attempts++;
+    if (!workers_submit(thread->serve->workers, make_on_worker, fetch, thread->mailbox, made))
+        refuse_busy(fetch, "too many requests are waiting", STATS_QUEUE_FULL);
+}
+
+static Fetch *fetch_new(ServeThread *thread, const FetchSpec *spec)
+{
+    Fetch *fetch = g_new0(Fetch, 1);
+    fetch->thread = thread;
+    fetch->serve = thread->serve;
+    fetch->snapshot = snapshot_ref(thread->snapshot);
+    fetch->route = spec->route;
+    fetch->make = spec->make;
+    fetch->key = g_strdup(spec->key);
+    fetch->path = g_strdup(spec->path != NULL ? spec->path : "");
+    fetch->is_file = spec->is_file;
+    fetch->page = spec->page;
+    fetch->keep_us = spec->keep_us;
+    fetch->waiting = g_ptr_array_new();
+    return fetch;
+}
+
+/* TRUE when the exchange now waits for a fetch of the same thing on the same snapshot. */
+static gboolean join(ServeThread *thread, HttpExchange *exchange, const char *key)
+{
+    Fetch *fetch = g_hash_table_lookup(thread->fetches, key);
+    if (fetch == NULL || fetch->snapshot != thread->snapshot)
+        return FALSE;
+    g_ptr_array_add(fetch->waiting, exchange);
+    return TRUE;
+}
+
+void fetch_run(ServeThread *thread, HttpExchange *exchange, const FetchSpec *spec)
+{
+    if (spec->key != NULL &&
+        (fetch_cached(thread, exchange, spec->key, strlen(spec->key)) || join(thread, exchange, spec->key)))
+        return;
+    Fetch *fetch = fetch_new(thread, spec);
+    g_ptr_array_add(fetch->waiting, exchange);
+    if (!resolve(fetch))
+        return;
+    stats_add(&thread->stats->cache_misses, 1);
+    if (fetch->key != NULL)
+        g_hash_table_replace(thread->fetches, fetch->key, fetch);
+    submit(fetch);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The cold path of reading: what is not in the page cache is made by a worker from one snapshot, answered to
+ * everybody who waits for it, and kept. Requests for the same thing on the same snapshot while it is being
+ * made join the first one.
+ *
+ * When a file turns out to be another one than was scanned, its place is scanned again on the indexer and the
+ * request starts over with the new snapshot, FETCH_ATTEMPTS times at most; then it is answered 503. So no
+ * answer ever mixes two states of a pack.
+ */
+#pragma once
+
+#include "broker/serve/state.h"
+
+#define FETCH_ATTEMPTS 3 /* the first one and two after new scans */
+
+/* What a worker gets. All borrowed, alive while it works. */
+typedef struct {
+    Serve *serve;
+    const Snapshot *snapshot;
+    Route route;
+    const char *path;         /* decoded: the directory of ROUTE_TREE, the file below the packs directory */
+    const CatalogPack *place; /* of a file; else NULL */
+    const CatalogFile *file;
+    guint page;             /* of ROUTE_HOME */
+    gboolean *ret_mismatch; /* set when neither form of a file fits manifest.sig */
+} FetchInput;
+
+/* Runs on a worker. CONFLICT or NOT_FOUND for a file that is no longer what was scanned. */
+typedef Resource *(*FetchFunc)(const FetchInput *input, GError **error);
+
+typedef struct {
+    Route route;
+    FetchFunc make;
+    const char *key; /* of the page cache; NULL: made for this request alone and not kept */
+    const char *path;
+    gboolean is_file; /* `path` is resolved to a place and a file first; 404 when there is none */
+    guint page;
+    gint64 keep_us; /* how long it may be kept; 0: until the catalog says otherwise */
+} FetchSpec;
+
+/* Answers the exchange from the cache or by a worker. Texts of `spec` are copied. */
+void fetch_run(ServeThread *thread, HttpExchange *exchange, const FetchSpec *spec);
+
+/* Answers from the page cache if it can: the hot path. `key` is a decoded path. */
+gboolean fetch_cached(ServeThread *thread, HttpExchange *exchange, const char *key, gsize len);

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every scan opens the packs directory anew: an operator may replace it whole (mv, a remount), and the old
+ * descriptor would show the old one for ever. Files of packs that were not scanned again keep the identity
+ * they had, so reading them through the new descriptor either finds the same file or reports a conflict.
+ */
+#include "broker/serve/publisher.h"
+
+#include <string.h>
+
+#include "broker/log.h"
+#include "broker/serve/admin_tokens.h"
+
+#define SCAN_THREADS_MAX 8
+
+struct Publisher {
+    GMutex lock;
+    Snapshot *current;  /* read without the lock by publisher_is_current; replaced under it */
+    PublisherInfo info; /* guarded by the lock */
+    gint ready;         /* atomic */
+    Actor *indexer;
+    SearchIndex *index;
+    guint64 numbers; /* given out; indexer only */
+    PublisherReady ready_func;
+    gpointer ready_user;
+};
+
+/* --- Snapshots --- */
+
+Snapshot *snapshot_ref(Snapshot *snapshot)
+{
+    g_atomic_ref_count_inc(&snapshot->refs);
+    return snapshot;
+}
+
+void snapshot_unref(Snapshot *snapshot)
+{
+    if (!g_atomic_ref_count_dec(&snapshot->refs))
+        return;
+    config_unref(snapshot->config);
+    catalog_unref(snapshot->catalog);
+    g_clear_pointer(&snapshot->root, pack_root_unref);
+    g_ptr_array_unref(snapshot->tokens);
+    g_free(snapshot);
+}
+
+/* A copy with everything referenced once more and a number of its own, to be changed before publication. */
+static Snapshot *snapshot_derive(Publisher *publisher, const Snapshot *from)
+{
+    Snapshot *snapshot = g_new(Snapshot, 1);
+    *snapshot = *from;
+    g_atomic_ref_count_init(&snapshot->refs);
+    snapshot->number = ++publisher->numbers;
+    config_ref(snapshot->config);
+    catalog_ref(snapshot->catalog);
+    if (snapshot->root != NULL)
+        pack_root_ref(snapshot->root);
+    g_ptr_array_ref(snapshot->tokens);
+    return snapshot;
+}
+
+static void publish(Publisher *publisher, Snapshot *snapshot)
+{
+    g_mutex_lock(&publisher->lock);
+    Snapshot *old = publisher->current;
+    __atomic_store_n(&publisher->current, snapshot, __ATOMIC_RELEASE);
+    g_mutex_unlock(&publisher->lock);
+    snapshot_unref(old);
+}
+
+void scan_job_free(ScanJob *job)
+{
+    if (job == NULL)
+        return;
+    g_free(job->path);
+    g_clear_error(&job->error);
+    g_free(job);
+}
+
+void publisher_info_clear(PublisherInfo *info)
+{
+    g_clear_pointer(&info->problems, g_ptr_array_unref);
+    g_clear_pointer(&info->index_error, g_free);
+}
+
+/* --- Scanning (indexer) --- */
+
+/* What one scan found: the new catalog and how it differs. */
+typedef struct {
+    PackRoot *root; /* NULL: no packs directory */
+    Catalog *catalog;
+    PackScan *scan; /* NULL without a packs directory */
+    gboolean full;
+} Scan;
+
+static void scan_clear(Scan *scan)
+{
+    g_clear_pointer(&scan->root, pack_root_unref);
+    g_clear_pointer(&scan->catalog, catalog_unref);
+    g_clear_pointer(&scan->scan, pack_scan_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scan, scan_clear)
+
+static guint scan_threads(const Config *config)
+{
+    return CLAMP(config->workers, 1, SCAN_THREADS_MAX);
+}
+
+static void note_scan(Publisher *publisher, const Scan *scan, gint64 elapsed_us)
+{
+    g_mutex_lock(&publisher->lock);
+    PublisherInfo *info = &publisher->info;
+    info->scans++;
+    info->scanned_at_us = g_get_real_time();
+    info->scan_elapsed_us = elapsed_us;
+    info->places = scan->scan != NULL ? scan->scan->places : 0;
+    info->unchanged = scan->scan != NULL ? scan->scan->unchanged : 0;
+    if (scan->full) {
+        g_clear_pointer(&info->problems, g_ptr_array_unref);
+        info->problems = scan->scan != NULL ? g_ptr_array_ref(scan->scan->problems) : NULL;
+    }
+    g_mutex_unlock(&publisher->lock);
+}
+
+/* Looks at the disk. A missing packs directory is an empty catalog (contract: an empty tree). */
+static gboolean scan_disk(Publisher *publisher, const char *path, Scan *ret, GError **error)
+{
+    const Snapshot *now = publisher->current;
+    gint64 began_us = g_get_monotonic_time();
+    g_autoptr(GError) cause = NULL;
+    ret->full = path == NULL || *path == '\0';
+    ret->root = pack_root_open(now->config->packs_dir, &cause);
+    if (ret->root == NULL && !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (ret->root == NULL) {
+        log_error_event(LOG_WARNING, "packs-directory-missing", cause, NULL);
+        ret->full = TRUE;
+        ret->catalog = catalog_new_empty();
+    } else {
+        ret->scan =
+            pack_scan(ret->root, ret->full ? "" : path, now->catalog, scan_threads(now->config), error);
+        if (ret->scan == NULL)
+            return FALSE;
+        ret->catalog = catalog_with_changes(now->catalog, ret->scan->upserts, ret->scan->removals,
+                                            ret->scan->directories);
+    }
+    note_scan(publisher, ret, g_get_monotonic_time() - began_us);
+    return TRUE;
+}
+
+static void log_problems(const Scan *scan)
+{
+    if (scan->scan == NULL)
+        return;
+    for (guint i = 0; i < scan->scan->upserts->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(scan->scan->upserts, i);
+        if (place->problem != NULL)
+            log_event(LOG_WARNING, "pack-problem", "pack", place->path, "reason", place->problem, NULL);
+    }
+    for (guint i = 0; i < scan->scan->problems->len; i++)
+        log_event(LOG_WARNING, "scan-problem", "reason", g_ptr_array_index(scan->scan->problems, i), NULL);
+}
+
+static void publish_scan(Publisher *publisher, const Scan *scan)
+{
+    Snapshot *next = snapshot_derive(publisher, publisher->current);
+    catalog_unref(next->catalog);
+    next->catalog = catalog_ref(scan->catalog);
+    g_clear_pointer(&next->root, pack_root_unref);
+    next->root = scan->root != NULL ? pack_root_ref(scan->root) : NULL;
+    next->scanned = TRUE;
+    publish(publisher, next);
+}
+
+/* --- Index (indexer) --- */
+
+static IndexState index_state(Publisher *publisher)
+{
+    g_mutex_lock(&publisher->lock);
+    IndexState state = publisher->info.index;
+    g_mutex_unlock(&publisher->lock);
+    return state;
+}
+
+static void note_index(Publisher *publisher, const SearchApplyReport *report, const GError *failure)
+{
+    g_mutex_lock(&publisher->lock);
+    PublisherInfo *info = &publisher->info;
+    g_clear_pointer(&info->index_error, g_free);
+    info->index = failure == NULL ? INDEX_READY : INDEX_FAILED;
+    if (failure == NULL) {
+        info->report = *report;
+    } else {
+        info->index_error = g_strdup(failure->message);
+        info->index_failures++;
+    }
+    g_mutex_unlock(&publisher->lock);
+    if (failure == NULL)
+        g_atomic_int_set(&publisher->ready, TRUE);
+}
+
+/* Brings the index to the catalog of the scan. After a failure the next scan, whatever it is of, compares
+ * everything again. */
+static gboolean apply_index(Publisher *publisher, const Scan *scan, GError **error)
+{
+    SearchApplyReport report = {0};
+    g_autoptr(GError) failure = NULL;
+    gboolean whole = scan->full || index_state(publisher) != INDEX_READY;
+    if (whole)
+        search_index_apply(publisher->index, scan->root, scan->catalog,
+                           scan_threads(publisher->current->config), &report, &failure);
+    else if (scan->scan->upserts->len + scan->scan->removals->len > 0)
+        search_index_apply_changes(publisher->index, scan->root, scan->scan->upserts, scan->scan->removals,
+                                   &report, &failure);
+    else
+        return TRUE;
+    note_index(publisher, &report, failure);
+    if (failure == NULL)
+        return TRUE;
+    log_error_event(LOG_ERROR, "index-failed", failure, NULL);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+/* Pages never wait for a broken index: the catalog is published in any case. */
+static gboolean scan_and_publish(Publisher *publisher, const char *path, GError **error)
+{
+    g_auto(Scan) scan = {0};
+    if (!scan_disk(publisher, path, &scan, error))
+        return FALSE;
+    log_problems(&scan);
+    gboolean first = !publisher->current->scanned;
+    if (first)
+        publish_scan(publisher, &scan);
+    gboolean indexed = apply_index(publisher, &scan, error);
+    if (!first)
+        publish_scan(publisher, &scan);
+    return indexed;
+}
+
+/* --- Messages of the indexer --- */
+
+typedef struct {
+    Publisher *publisher;
+    ScanJob *job;   /* of a scan */
+    Config *config; /* of a reload */
+} Order;
+
+static void log_counts(const Publisher *publisher, const char *event)
+{
+    char packs[16], pages[24], problems[16], scan_ms[24], index_ms[24];
+    const Catalog *catalog = publisher->current->catalog;
+    g_snprintf(packs, sizeof packs, "%u", catalog_pack_count(catalog));
+    g_snprintf(pages, sizeof pages, "%" G_GUINT64_FORMAT, catalog_page_count(catalog));
+    g_snprintf(problems, sizeof problems, "%u", catalog_problem_count(catalog));
+    g_snprintf(scan_ms, sizeof scan_ms, "%" G_GINT64_FORMAT, publisher->info.scan_elapsed_us / 1000);
+    g_snprintf(index_ms, sizeof index_ms, "%" G_GINT64_FORMAT, publisher->info.report.elapsed_us / 1000);
+    log_event(LOG_INFO, event, "packs", packs, "pages", pages, "problems", problems, "scan_ms", scan_ms,
+              "index_ms", index_ms, NULL);
+}
+
+static void run_first(gpointer data, gboolean cancelled)
+{
+    Publisher *publisher = data;
+    if (cancelled)
+        return;
+    g_autoptr(GError) error = NULL;
+    if (scan_and_publish(publisher, NULL, &error))
+        log_counts(publisher, "packs-scanned");
+    else
+        log_error_event(LOG_ERROR, "first-scan-failed", error, NULL);
+    if (publisher->ready_func != NULL)
+        publisher->ready_func(publisher->ready_user);
+}
+
+/* TRUE when somebody else has scanned the place since the asker looked. */
+static gboolean already_scanned(const Publisher *publisher, const ScanJob *job)
+{
+    if (job->stale_serial == 0 || job->path == NULL)
+        return FALSE;
+    const CatalogPack *place = catalog_place(publisher->current->catalog, job->path, strlen(job->path));
+    return place == NULL || place->serial != job->stale_serial;
+}
+
+static void fill_result(const Publisher *publisher, ScanJob *job)
+{
+    const Catalog *catalog = publisher->current->catalog;
+    if (job->path == NULL || *job->path == '\0') {
+        job->packs = catalog_pack_count(catalog);
+        job->pages = catalog_page_count(catalog);
+        return;
+    }
+    const CatalogPack *place = catalog_place(catalog, job->path, strlen(job->path));
+    job->packs = place != NULL && place->is_pack ? 1 : 0;
+    job->pages = job->packs > 0 ? place->rows_indexed : 0;
+}
+
+static void run_scan(gpointer data, gboolean cancelled)
+{
+    g_autofree Order *order = data;
+    ScanJob *job = order->job;
+    if (!cancelled && !already_scanned(order->publisher, job)) {
+        if (!scan_and_publish(order->publisher, job->path, &job->error))
+            log_error_event(LOG_WARNING, "scan-failed", job->error, "path", job->path, NULL);
+    }
+    if (cancelled || job->reply_to == NULL) {
+        scan_job_free(job);
+        return;
+    }
+    fill_result(order->publisher, job);
+    mailbox_post(job->reply_to, job->done, job);
+}
+
+static void run_reload(gpointer data, gboolean cancelled)
+{
+    g_autofree Order *order = data;
+    g_autoptr(Config) config = order->config;
+    Publisher *publisher = order->publisher;
+    if (cancelled)
+        return;
+    g_autoptr(GError) error = NULL;
+    Snapshot *next = snapshot_derive(publisher, publisher->current);
+    config_unref(next->config);
+    next->config = g_steal_pointer(&config);
+    GPtrArray *tokens = admin_tokens_load(next->config, &error);
+    if (tokens != NULL) {
+        g_ptr_array_unref(next->tokens);
+        next->tokens = tokens;
+    } else {
+        log_error_event(LOG_ERROR, "admin-tokens-kept", error, NULL);
+        g_clear_error(&error);
+    }
+    publish(publisher, next);
+    if (scan_and_publish(publisher, NULL, &error))
+        log_counts(publisher, "packs-rescanned");
+    else
+        log_error_event(LOG_ERROR, "rescan-failed", error, NULL);
+}
+
+/* --- Life cycle --- */
+
+Publisher *publisher_new(Config *config, GPtrArray *tokens, Actor *indexer, PublisherReady ready,
+                         gpointer ready_user)
+{
+    Publisher *publisher = g_new0(Publisher, 1);
+    g_mutex_init(&publisher->lock);
+    publisher->indexer = indexer;
+    publisher->ready_func = ready;
+    publisher->ready_user = ready_user;
+    publisher->current = g_new0(Snapshot, 1);
+    g_atomic_ref_count_init(&publisher->current->refs);
+    publisher->current->config = config_ref(config);
+    publisher->current->catalog = catalog_new_empty();
+    publisher->current->tokens = tokens;
+    return publisher;
+}
+
+void publisher_free(Publisher *publisher)
+{
+    if (publisher == NULL)
+        return;
+    snapshot_unref(publisher->current);
+    publisher_info_clear(&publisher->info);
+    search_index_free(publisher->index);
+    g_mutex_clear(&publisher->lock);
+    g_free(publisher);
+}
+
+gboolean publisher_start(Publisher *publisher, const char *index_path, GError **error)
+{
+    g_autofree char *rebuilt = NULL;
+    publisher->index = search_index_open(index_path, &rebuilt, error);
+    if (publisher->index == NULL)
+        return FALSE;
+    if (rebuilt != NULL)
+        log_event(LOG_WARNING, "index-rebuilt", "reason", rebuilt, NULL);
+    actor_post(publisher->indexer, run_first, publisher);
+    return TRUE;
+}
+
+/* --- Operations and queries --- */
+
+void publisher_scan(Publisher *publisher, ScanJob *job)
+{
+    Order *order = g_new(Order, 1);
+    *order = (Order){.publisher = publisher, .job = job};
+    actor_post(publisher->indexer, run_scan, order);
+}
+
+void publisher_reload(Publisher *publisher, Config *config)
+{
+    Order *order = g_new(Order, 1);
+    *order = (Order){.publisher = publisher, .config = config_ref(config)};
+    actor_post(publisher->indexer, run_reload, order);
+}
+
+Snapshot *publisher_acquire(Publisher *publisher)
+{
+    g_mutex_lock(&publisher->lock);
+    Snapshot *snapshot = snapshot_ref(publisher->current);
+    g_mutex_unlock(&publisher->lock);
+    return snapshot;
+}
+
+gboolean publisher_is_current(const Publisher *publisher, const Snapshot *held)
+{
+    return __atomic_load_n(&publisher->current, __ATOMIC_ACQUIRE) == held;
+}
+
+gboolean publisher_is_ready(const Publisher *publisher)
+{
+    return __atomic_load_n(&publisher->ready, __ATOMIC_ACQUIRE);
+}
+
+SearchIndex *publisher_index(const Publisher *publisher)
+{
+    return publisher->index;
+}
+
+void publisher_info(Publisher *publisher, PublisherInfo *ret)
+{
+    g_mutex_lock(&publisher->lock);
+    *ret = publisher->info;
+    ret->index_error = g_strdup(publisher->info.index_error);
+    if (ret->problems != NULL)
+        g_ptr_array_ref(ret->problems);
+    g_mutex_unlock(&publisher->lock);
+}

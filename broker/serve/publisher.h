@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The publisher keeps the one snapshot that everybody answers from, and replaces it.
+ *
+ * A Snapshot is immutable and atomically reference counted: configuration, catalog, the opened packs
+ * directory and the admin tokens that belong together. An I/O thread holds one and compares it with the
+ * published pointer once per request (publisher_is_current: one atomic load); only when it differs does it
+ * take the short lock of publisher_acquire.
+ *
+ * All changes run on the indexer actor, one after another: scan the disk, bring the search index up to date,
+ * publish, answer whoever asked. Only the very first scan is published before its index is ready, so that
+ * pages are served while the index is being built.
+ */
+#pragma once
+
+#include "broker/config.h"
+#include "broker/net/actor.h"
+#include "broker/search/search.h"
+
+typedef struct {
+    gatomicrefcount refs;
+    guint64 number; /* grows with every publication; key of everything derived from a snapshot */
+    Config *config;
+    Catalog *catalog;
+    PackRoot *root;    /* NULL: the packs directory does not exist */
+    GPtrArray *tokens; /* of char *: admin tokens */
+    gboolean scanned;  /* FALSE only for the empty one before the first scan */
+} Snapshot;
+
+void snapshot_unref(Snapshot *snapshot);
+Snapshot *snapshot_ref(Snapshot *snapshot);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Snapshot, snapshot_unref)
+
+typedef struct Publisher Publisher;
+
+/* One wish for a scan. Filled in by the asker; the results by the indexer before `done` is posted. */
+typedef struct {
+    char *path;           /* the place to scan with all below it; NULL or "": everything; owned */
+    guint64 stale_serial; /* not 0: only when the place still has this serial */
+    Mailbox *reply_to;    /* NULL: nobody waits, the job is freed */
+    MailFunc done;        /* gets the job and frees it */
+    gpointer user;        /* the asker's */
+    /* Results */
+    guint packs; /* packs at `path` (0 or 1), or all packs */
+    guint64 pages;
+    GError *error; /* NULL on success */
+} ScanJob;
+
+void scan_job_free(ScanJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ScanJob, scan_job_free)
+
+typedef enum { INDEX_STARTING, INDEX_READY, INDEX_FAILED } IndexState;
+
+/* What is known about the latest scan and index change; for status and metrics. */
+typedef struct {
+    gint64 scanned_at_us; /* wall clock; 0: never */
+    gint64 scan_elapsed_us;
+    guint places, unchanged;
+    GPtrArray *problems; /* of char *; of the latest full scan; may be NULL; a reference */
+    IndexState index;
+    char *index_error; /* of INDEX_FAILED; a copy */
+    SearchApplyReport report;
+    guint64 scans, index_failures; /* since the start */
+} PublisherInfo;
+
+void publisher_info_clear(PublisherInfo *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PublisherInfo, publisher_info_clear)
+
+typedef void (*PublisherReady)(gpointer user);
+
+/* --- Life cycle (main thread) --- */
+
+/* `tokens` is taken over. `ready` as in ServeOptions. */
+Publisher *publisher_new(Config *config, GPtrArray *tokens, Actor *indexer, PublisherReady ready,
+                         gpointer ready_user);
+/* After the indexer is gone. */
+void publisher_free(Publisher *publisher);
+/* Opens the index at `index_path` and starts the first scan. */
+gboolean publisher_start(Publisher *publisher, const char *index_path, GError **error);
+
+/* --- Operations (any thread) --- */
+
+/* Takes the job over. */
+void publisher_scan(Publisher *publisher, ScanJob *job);
+/* New configuration (a reference is taken), tokens read again, then a full scan. */
+void publisher_reload(Publisher *publisher, Config *config);
+
+/* --- Queries (any thread) --- */
+
+/* A new reference to the published snapshot. Takes a short lock. */
+Snapshot *publisher_acquire(Publisher *publisher);
+/* TRUE while `held`, to which the caller has a reference, is the published one. One atomic load. */
+gboolean publisher_is_current(const Publisher *publisher, const Snapshot *held);
+/* Catalog published and index up to date, at least once. */
+gboolean publisher_is_ready(const Publisher *publisher);
+/* NULL before publisher_start; lives as long as the publisher. */
+SearchIndex *publisher_index(const Publisher *publisher);
+void publisher_info(Publisher *publisher, PublisherInfo *ret);
