@@ -22,9 +22,9 @@ gboolean pack_path_segment_check(const char *segment, GError **error);
  * result that is not UTF-8. "+" is not special. */
 char *pack_path_percent_decode(const char *text, gsize len);
 
-/* A search scope: trimmed of white space and then of slashes, lower-cased (Unicode simple mapping). NULL with
- * MALFORMED "invalid scope" when it contains "%", "_", "\\" or ".." (contract; a pack with "_" in its path is
- * reached through its parent). "" means everywhere. */
+/* A search scope: trimmed of white space and then of slashes, lower-cased (Unicode simple mapping of
+ * letters). NULL with MALFORMED "invalid scope" when it contains "%", "_", "\\" or ".." (contract; a pack
+ * with "_" in its path is reached through its parent). "" means everywhere. */
 char *pack_scope_normalize(const char *scope, GError **error);
 /* TRUE when the pack is the scope or below it, without regard to case (both sides lower-cased alike). `scope`
  * is normalized. */
