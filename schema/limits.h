@@ -38,6 +38,15 @@
 #define LIMIT_YAML_NODES 100000          /* after alias expansion, which is refused anyway */
 #define LIMIT_CONFIG_BYTES (1024 * 1024) /* kontor.yaml */
 
+/* --- Signing --- */
+#define LIMIT_NOTE_BYTES 65536
+#define LIMIT_NOTE_SIGNATURES 64
+#define LIMIT_KEY_FILE_BYTES 4096
+#define LIMIT_TRUST_BYTES (4 * 1024 * 1024)
+#define LIMIT_TRUST_ENTRIES 10000
+#define LIMIT_KDF_MEMORY_BYTES (256 * 1024 * 1024) /* a key file must not make us allocate more */
+#define LIMIT_KDF_PASSES 16
+
 /* --- Public HTTP --- */
 #define LIMIT_HTTP_TARGET_BYTES 8192 /* request target; longer: 414 */
 #define LIMIT_HTTP_HEAD_BYTES 16384  /* request line and headers; longer: 431 */
