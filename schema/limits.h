@@ -14,6 +14,9 @@
 #define LIMIT_PACK_FILES 100000      /* files of one pack */
 #define LIMIT_PACK_FILE_BYTES (8 * 1024 * 1024)
 #define LIMIT_PACK_BYTES (256 * 1024 * 1024)
+#define LIMIT_PACK_WARNINGS 100 /* kept per pack; further ones are only counted */
+#define LIMIT_SCAN_PROBLEMS 1000       /* lines kept of one scan; further ones are only counted */
+#define LIMIT_SCAN_DIRECTORIES 1000000 /* directories looked into by one scan, besides those of wikis */
 #define LIMIT_PACKS 200000                             /* packs of one broker's own packs directory */
 #define LIMIT_STORE_BYTES (50ULL * 1024 * 1024 * 1024) /* mirrored releases, all together */
 #define LIMIT_MANIFEST_BYTES (256 * 1024)              /* manifest.yaml */

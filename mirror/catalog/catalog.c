@@ -285,12 +285,6 @@ static void add_change(GArray *changes, const char *path, ChangeKind kind, Catal
     g_array_append_val(changes, change);
 }
 
-static void add_paths(GArray *changes, GPtrArray *paths, ChangeKind kind)
-{
-    for (guint i = 0; paths != NULL && i < paths->len; i++)
-        add_change(changes, g_ptr_array_index(paths, i), kind, NULL);
-}
-
 /* What is left of the first path below the present directory; "" when it is the directory itself. */
 static const char *range_rest(const ChangeRange *range)
 {
@@ -426,17 +420,36 @@ void catalog_unref(Catalog *catalog)
     g_free(catalog);
 }
 
+/* Only what differs from the list so far becomes a change: a scan names all empty directories every time. */
+static void add_directories(GArray *changes, GHashTable *known, GPtrArray *directories)
+{
+    for (guint i = 0; i < directories->len; i++) {
+        const char *path = g_ptr_array_index(directories, i);
+        if (!g_hash_table_remove(known, path))
+            add_change(changes, path, CHANGE_LIST, NULL);
+    }
+    GHashTableIter iter;
+    gpointer gone;
+    g_hash_table_iter_init(&iter, known);
+    while (g_hash_table_iter_next(&iter, &gone, NULL))
+        add_change(changes, gone, CHANGE_UNLIST, NULL);
+}
+
 Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *removals, GPtrArray *directories)
 {
     g_autoptr(GArray) changes = g_array_new(FALSE, FALSE, sizeof(Change));
-    g_autoptr(GPtrArray) unlisted = directories != NULL ? catalog_empty_directories(base) : NULL;
-    add_paths(changes, removals, CHANGE_REMOVE);
-    add_paths(changes, unlisted, CHANGE_UNLIST);
+    g_autoptr(GPtrArray) listed = catalog_empty_directories(base);
+    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < listed->len; i++)
+        g_hash_table_add(known, g_ptr_array_index(listed, i));
+    for (guint i = 0; removals != NULL && i < removals->len; i++)
+        add_change(changes, g_ptr_array_index(removals, i), CHANGE_REMOVE, NULL);
     for (guint i = 0; upserts != NULL && i < upserts->len; i++) {
         CatalogPack *pack = g_ptr_array_index(upserts, i);
         add_change(changes, pack->path, CHANGE_PUT, pack);
     }
-    add_paths(changes, directories, CHANGE_LIST);
+    if (directories != NULL)
+        add_directories(changes, known, directories);
     g_array_sort(changes, compare_changes);
     const Change *first = (const Change *)(gconstpointer)changes->data;
     ChangeRange all = {first, first + changes->len, 0};

@@ -26,14 +26,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackRoot, pack_root_unref)
 
 /* --- Operations --- */
 
-/* Result of a scan: what has to be done to `base` to make it describe the disk. */
+/* Result of a scan: what has to be done to `base` to make it describe the disk. The first three are what
+ * catalog_with_changes takes. */
 typedef struct {
-    GPtrArray *upserts;     /* of CatalogPack *, new or changed places (with references) */
-    GPtrArray *removals;    /* of char *, places of `base` that are gone */
-    GPtrArray *directories; /* of char *, directories without a place below */
-    GPtrArray
-        *problems; /* of char *, one line each: directories that could not be read, a wiki/ in the root, … */
-    guint places;  /* places seen, changed or not */
+    GPtrArray *upserts;  /* of CatalogPack *, new or changed places (with references) */
+    GPtrArray *removals; /* of char *, places of `base` that are gone */
+    /* of char *: all directories of the tree, not only below `prefix`, that have neither a place nor further
+     * directories in them; every raw/ is one of them */
+    GPtrArray *directories;
+    /* of char *, one line each: directories that could not be read, symbolic links instead of directories, a
+     * wiki/ in the root, … */
+    GPtrArray *problems;
+    guint places;    /* places seen, changed or not */
     guint unchanged; /* places whose fingerprint equals the one in `base`, not read */
 } PackScan;
 
@@ -41,9 +45,11 @@ void pack_scan_free(PackScan *scan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackScan, pack_scan_free)
 
 /* Scans the whole root (`prefix` "") or the directory `prefix` and everything below it, with `threads` (≥ 1)
- * threads. A place whose fingerprint equals that of the same path in `base` (may be NULL) is not read. A pack
- * that disappears or changes while it is read is taken again, twice at most, then gets a problem. Fails only
- * when the root itself cannot be read. */
+ * threads. Places are looked for everywhere but in dot-directories, wiki/ and raw/. A place whose fingerprint
+ * equals that of the same path in `base` (may be NULL) is not read. A pack that disappears or changes while
+ * it is read is taken again, twice at most, then gets a problem. A place or directory that the system cannot
+ * read for reasons of its own (disk error, too many open files) stays as it is in `base` and is named in the
+ * problems. Fails only when the root itself cannot be read. */
 PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, guint threads, GError **error);
 
 /* Reads one file of a place, whole. CONFLICT when the file is no longer the one that was scanned (identity
@@ -57,6 +63,6 @@ GBytes *pack_root_read(PackRoot *root, const CatalogPack *place, const CatalogFi
 GBytes *pack_file_served_form(const CatalogFile *file, GBytes *raw, guint8 ret_sha256[32],
                               gboolean *ret_mismatch);
 
-/* By name: *.md, *.json, *.yaml, *.sig, *.txt, … are text, what content_type_of (broker/serve) calls binary
- * is not. */
+/* By name: *.md, *.json, *.yaml, *.sig, *.txt, … and names without a dot are text; everything else, also what
+ * nobody has heard of, is binary. */
 gboolean pack_file_is_text(const char *name);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Taking one place from disk: which files it has, what its manifest and index say, and what is wrong with it.
+ *
+ * A place has manifest.yaml, manifest.sig and the regular files under wiki/, at any depth. Names that begin
+ * with a dot are passed over in silence. Symbolic links, devices, sockets, pipes, names that pack_path_check
+ * refuses, directories that may not be read and files larger than their limit are left out and named in the
+ * warnings.
+ *
+ * A place with a problem keeps no files, so that nothing of it is served; the problem is one line naming the
+ * file and the rule. What makes a problem: wiki/index.md that is left out, unreadable, not UTF-8 or beyond
+ * its limits; more than LIMIT_PACK_FILES names; more than LIMIT_PACK_BYTES; changing faster than it can be
+ * read. A manifest that is not YAML, a manifest.sig that is malformed and names that differ only in case are
+ * warnings.
+ */
+#pragma once
+
+#include "mirror/catalog/catalog.h"
+
+typedef enum {
+    PACK_PLACE_TAKEN,     /* *ret is a new CatalogPack */
+    PACK_PLACE_UNCHANGED, /* has the fingerprint of `base` and was not read */
+    PACK_PLACE_GONE,      /* no longer a directory, or no longer a place */
+    PACK_PLACE_UNREAD, /* the system refused for reasons of its own (disk error, too many files open); error
+                          set */
+} PackPlaceOutcome;
+
+/* Takes the directory `path` below the directory `root_fd`, which is `root_path` on disk. `base` (may be
+ * NULL) is the place as it was known so far. Any thread. */
+PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char *path,
+                                 const CatalogPack *base, CatalogPack **ret, GError **error);
