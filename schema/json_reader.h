@@ -4,8 +4,9 @@
  *
  * A JsonDoc owns a parsed document; JsonValue pointers and every string reached through it live as long as
  * the document. Parsing checks, in this order and before any tree is built: size, UTF-8, depth, number of
- * values. It refuses trailing bytes, duplicate keys in one object, "\u0000" in strings, lone surrogates, and
- * numbers that are not finite. Look-up is case-sensitive. Integers are integral and within ±(2^53 − 1).
+ * values. It refuses trailing bytes, duplicate keys in one object, "\u0000" in strings, lone surrogates,
+ * numbers that are not finite, and numbers longer than LIMIT_JSON_NUMBER_BYTES. Look-up is case-sensitive.
+ * Integers are integral and within ±(2^53 − 1).
  *
  * Getters take a key, report what is wrong with the JSON pointer of the value (RFC 6901, such as
  * "/packs/3/id"), and never change their output on failure. A document may be read from any thread, by one

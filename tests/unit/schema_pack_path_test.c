@@ -152,6 +152,9 @@ static void test_percent_decode(void)
     assert_decodes("a%c0%af", NULL);
     assert_decodes("a%ed%a0%80", NULL);
     g_assert_null(pack_path_percent_decode("a\0b", 3));
+    /* The length ends the escape, whatever stands behind it. */
+    g_assert_null(pack_path_percent_decode("a%41", 3));
+    g_assert_null(pack_path_percent_decode("a%41", 2));
 }
 
 /* What is encoded here in a random mixture of raw, upper and lower-case escapes must come back. */

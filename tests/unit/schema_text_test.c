@@ -147,6 +147,16 @@ static void test_every_code_point(void)
     }
 }
 
+/* Every pair of first bytes, followed by continuation bytes: all boundaries of the allowed ranges. */
+static void test_every_lead(void)
+{
+    for (guint pair = 0; pair < 0x10000; pair++) {
+        const guint8 bytes[] = {(guint8)(pair >> 8), (guint8)pair, 0x80, 0xbf};
+        for (gsize len = 1; len <= sizeof bytes; len++)
+            g_assert_cmpuint(text_char_length((const char *)bytes, len), ==, model_char_length(bytes, len));
+    }
+}
+
 static void test_cut_bytes_like_model(void)
 {
     g_autoptr(GRand) rng = random_new(2);
@@ -317,6 +327,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/schema/text/characters-like-model", test_characters_like_model);
     g_test_add_func("/schema/text/every-code-point", test_every_code_point);
+    g_test_add_func("/schema/text/every-lead", test_every_lead);
     g_test_add_func("/schema/text/cut-bytes-like-model", test_cut_bytes_like_model);
     g_test_add_func("/schema/text/plain-prefix-like-model", test_plain_prefix_like_model);
     g_test_add_func("/schema/text/fold-like-model", test_fold_like_model);
