@@ -3,9 +3,10 @@
  * A streaming writer of JSON into a growing string. Two styles:
  *   JSON_STYLE_PLAIN      compact, UTF-8 as it is: what HTTP answers use. DEL and controls are escaped.
  *   JSON_STYLE_CANONICAL  the signed form of manifest.sig: compact, ASCII only, \" \\ \b \f \n \r \t,
- *                         everything else outside 0x20..0x7e as lower-case \uXXXX with surrogate pairs, "/"
- * not escaped, integers only, and the keys of each object in code point order: writing a key that is not
- * greater than the one before is our bug and asserts.
+ *                         everything else outside 0x20..0x7e as lower-case \uXXXX with surrogate pairs,
+ *                         "/" not escaped, integers only, and the keys of each object in code point
+ *                         order: writing a key that is not greater than the one before is our bug and
+ *                         asserts.
  *
  * The writer places commas and colons; nesting is checked by asserts. Strings must be valid UTF-8 (asserted
  * in canonical style; in plain style each bad byte is replaced by U+FFFD). Embedded, not shared between
