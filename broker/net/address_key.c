@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "broker/net/address_key.h"
 
+#include <pthread.h>
 #include <string.h>
 
 void address_key(const guint8 address[16], guint8 ret[ADDRESS_KEY_BYTES])
@@ -11,18 +12,19 @@ void address_key(const guint8 address[16], guint8 ret[ADDRESS_KEY_BYTES])
         memset(ret + 8, 0, ADDRESS_KEY_BYTES - 8);
 }
 
-static guint process_seed(void)
+static guint seed;
+
+static void make_seed(void)
 {
-    static gsize seed;
-    if (g_once_init_enter(&seed))
-        g_once_init_leave(&seed, (gsize)g_random_int() | 1);
-    return (guint)seed;
+    seed = g_random_int();
 }
 
 /* Two multiplications per word (the finalizer of MurmurHash3), chained. */
 guint address_key_hash(gconstpointer key)
 {
-    guint hash = process_seed();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_seed);
+    guint hash = seed;
     for (guint i = 0; i < ADDRESS_KEY_BYTES; i += 4) {
         guint32 word;
         memcpy(&word, (const guint8 *)key + i, sizeof word);

@@ -7,6 +7,7 @@
 
 #include "broker/net/address_key.h"
 
+#include <pthread.h>
 #include <string.h>
 
 struct IpQuota {
@@ -17,7 +18,7 @@ struct IpQuota {
 };
 
 struct IpQuotaTable {
-    GMutex lock;
+    pthread_mutex_t lock;
     GHashTable *records;       /* key → IpQuota */
     guint max[IP_QUOTA_KINDS]; /* atomic; 0 = unlimited */
 };
@@ -25,7 +26,7 @@ struct IpQuotaTable {
 IpQuotaTable *ip_quota_table_new(const guint max[IP_QUOTA_KINDS])
 {
     IpQuotaTable *table = g_new0(IpQuotaTable, 1);
-    g_mutex_init(&table->lock);
+    pthread_mutex_init(&table->lock, NULL);
     table->records = g_hash_table_new(address_key_hash, address_key_equal);
     ip_quota_table_set_max(table, max);
     return table;
@@ -37,7 +38,7 @@ void ip_quota_table_free(IpQuotaTable *table)
         return;
     g_assert(g_hash_table_size(table->records) == 0);
     g_hash_table_destroy(table->records);
-    g_mutex_clear(&table->lock);
+    pthread_mutex_destroy(&table->lock);
     g_free(table);
 }
 
@@ -51,7 +52,7 @@ IpQuota *ip_quota_acquire(IpQuotaTable *table, const guint8 address[16])
 {
     guint8 key[ADDRESS_KEY_BYTES];
     address_key(address, key);
-    g_mutex_lock(&table->lock);
+    pthread_mutex_lock(&table->lock);
     IpQuota *quota = g_hash_table_lookup(table->records, key);
     if (quota == NULL) {
         quota = g_new0(IpQuota, 1);
@@ -60,18 +61,18 @@ IpQuota *ip_quota_acquire(IpQuotaTable *table, const guint8 address[16])
         g_hash_table_insert(table->records, quota->key, quota);
     }
     quota->refs++;
-    g_mutex_unlock(&table->lock);
+    pthread_mutex_unlock(&table->lock);
     return quota;
 }
 
 void ip_quota_release(IpQuota *quota)
 {
     IpQuotaTable *table = quota->table;
-    g_mutex_lock(&table->lock);
+    pthread_mutex_lock(&table->lock);
     gboolean last = --quota->refs == 0;
     if (last)
         g_hash_table_remove(table->records, quota->key);
-    g_mutex_unlock(&table->lock);
+    pthread_mutex_unlock(&table->lock);
     if (!last)
         return;
     for (guint kind = 0; kind < IP_QUOTA_KINDS; kind++)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * One queue under one lock: jobs take milliseconds, so the lock is never what is waited for.
+ * One queue under one lock: jobs take milliseconds, so the lock is never what is waited for. Locks here and
+ * in the other modules that threads share are those of POSIX, because ThreadSanitizer does not see into
+ * GLib's.
  */
 #include "broker/net/workers.h"
+
+#include <pthread.h>
 
 typedef struct Job Job;
 struct Job {
@@ -14,9 +18,9 @@ struct Job {
 };
 
 struct Workers {
-    GMutex lock;
-    GCond more; /* a job was queued, or the pool is stopping */
-    Job *first; /* oldest first; all below guarded by the lock */
+    pthread_mutex_t lock;
+    pthread_cond_t more; /* a job was queued, or the pool is stopping */
+    Job *first;          /* oldest first; all below guarded by the lock */
     Job **tail;
     guint queued;
     guint queue_max;
@@ -28,9 +32,9 @@ struct Workers {
 /* Waits for a job; NULL when the pool is stopping. */
 static Job *next_job(Workers *workers)
 {
-    g_mutex_lock(&workers->lock);
+    pthread_mutex_lock(&workers->lock);
     while (workers->first == NULL && !workers->stopping)
-        g_cond_wait(&workers->more, &workers->lock);
+        pthread_cond_wait(&workers->more, &workers->lock);
     Job *job = NULL;
     if (!workers->stopping) {
         job = workers->first;
@@ -39,7 +43,7 @@ static Job *next_job(Workers *workers)
             workers->tail = &workers->first;
         workers->queued--;
     }
-    g_mutex_unlock(&workers->lock);
+    pthread_mutex_unlock(&workers->lock);
     return job;
 }
 
@@ -58,8 +62,8 @@ Workers *workers_new(guint threads, guint queue_max)
 {
     g_assert(threads > 0);
     Workers *workers = g_new0(Workers, 1);
-    g_mutex_init(&workers->lock);
-    g_cond_init(&workers->more);
+    pthread_mutex_init(&workers->lock, NULL);
+    pthread_cond_init(&workers->more, NULL);
     workers->tail = &workers->first;
     workers->queue_max = queue_max;
     workers->thread_count = threads;
@@ -81,10 +85,10 @@ void workers_free(Workers *workers)
 {
     if (workers == NULL)
         return;
-    g_mutex_lock(&workers->lock);
+    pthread_mutex_lock(&workers->lock);
     workers->stopping = TRUE;
-    g_cond_broadcast(&workers->more);
-    g_mutex_unlock(&workers->lock);
+    pthread_cond_broadcast(&workers->more);
+    pthread_mutex_unlock(&workers->lock);
     for (guint i = 0; i < workers->thread_count; i++)
         g_thread_join(workers->threads[i]);
     for (Job *job = workers->first, *next; job != NULL; job = next) {
@@ -92,8 +96,8 @@ void workers_free(Workers *workers)
         mailbox_post(job->reply_to, report_cancelled, job);
     }
     g_free(workers->threads);
-    g_cond_clear(&workers->more);
-    g_mutex_clear(&workers->lock);
+    pthread_cond_destroy(&workers->more);
+    pthread_mutex_destroy(&workers->lock);
     g_free(workers);
 }
 
@@ -101,15 +105,15 @@ gboolean workers_submit(Workers *workers, WorkFunc work, gpointer job, Mailbox *
 {
     Job *entry = g_new(Job, 1);
     *entry = (Job){.work = work, .job = job, .reply_to = reply_to, .done = done};
-    g_mutex_lock(&workers->lock);
+    pthread_mutex_lock(&workers->lock);
     gboolean accepted = workers->queued < workers->queue_max && !workers->stopping;
     if (accepted) {
         *workers->tail = entry;
         workers->tail = &entry->next;
         workers->queued++;
-        g_cond_signal(&workers->more);
+        pthread_cond_signal(&workers->more);
     }
-    g_mutex_unlock(&workers->lock);
+    pthread_mutex_unlock(&workers->lock);
     if (!accepted)
         g_free(entry);
     return accepted;
@@ -118,9 +122,9 @@ gboolean workers_submit(Workers *workers, WorkFunc work, gpointer job, Mailbox *
 guint workers_queued(const Workers *workers)
 {
     /* The lock is not part of what `const` promises. */
-    GMutex *lock = (GMutex *)(gsize)&workers->lock;
-    g_mutex_lock(lock);
+    pthread_mutex_t *lock = (pthread_mutex_t *)(gsize)&workers->lock;
+    pthread_mutex_lock(lock);
     guint queued = workers->queued;
-    g_mutex_unlock(lock);
+    pthread_mutex_unlock(lock);
     return queued;
 }

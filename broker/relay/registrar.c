@@ -6,6 +6,8 @@
 #include "broker/relay/text_hash.h"
 #include "schema/limits.h"
 
+#include <pthread.h>
+
 /* A request that waits for the commit. */
 typedef struct {
     Registrar *registrar;
@@ -21,11 +23,11 @@ struct Registrar {
     Actor *state;
     ShardPort *const *ports;
     guint port_count;
-    guint nodes_max;  /* atomic */
-    guint64 version;  /* atomic; written on the state actor */
-    guint node_count; /* atomic; written on the state actor */
-    GMutex idle_lock; /* for registrar_free alone */
-    GCond idle_change;
+    guint nodes_max;           /* atomic */
+    guint64 version;           /* atomic; written on the state actor */
+    guint node_count;          /* atomic; written on the state actor */
+    pthread_mutex_t idle_lock; /* for registrar_free alone */
+    pthread_cond_t idle_change;
     gboolean idle;
     /* The rest is the state actor's. */
     Identity *identity;
@@ -202,10 +204,10 @@ static void report_idle(gpointer data, gboolean cancelled)
         actor_post(registrar->state, report_idle, registrar);
         return;
     }
-    g_mutex_lock(&registrar->idle_lock);
+    pthread_mutex_lock(&registrar->idle_lock);
     registrar->idle = TRUE;
-    g_cond_signal(&registrar->idle_change);
-    g_mutex_unlock(&registrar->idle_lock);
+    pthread_cond_signal(&registrar->idle_change);
+    pthread_mutex_unlock(&registrar->idle_lock);
 }
 
 /* --- Any thread --- */
@@ -269,21 +271,21 @@ Registrar *registrar_new(const RegistrarOptions *options, GError **error)
     registrar->nodes_max = options->nodes_max;
     registrar->nodes = g_hash_table_new_full(text_hash, g_str_equal, NULL, unref_record);
     g_queue_init(&registrar->waiting);
-    g_mutex_init(&registrar->idle_lock);
-    g_cond_init(&registrar->idle_change);
+    pthread_mutex_init(&registrar->idle_lock, NULL);
+    pthread_cond_init(&registrar->idle_change, NULL);
     return registrar;
 }
 
 void registrar_free(Registrar *registrar)
 {
     actor_post(registrar->state, report_idle, registrar);
-    g_mutex_lock(&registrar->idle_lock);
+    pthread_mutex_lock(&registrar->idle_lock);
     while (!registrar->idle)
-        g_cond_wait(&registrar->idle_change, &registrar->idle_lock);
-    g_mutex_unlock(&registrar->idle_lock);
+        pthread_cond_wait(&registrar->idle_change, &registrar->idle_lock);
+    pthread_mutex_unlock(&registrar->idle_lock);
     g_hash_table_destroy(registrar->nodes);
     identity_close(registrar->identity);
-    g_cond_clear(&registrar->idle_change);
-    g_mutex_clear(&registrar->idle_lock);
+    pthread_cond_destroy(&registrar->idle_change);
+    pthread_mutex_destroy(&registrar->idle_lock);
     g_free(registrar);
 }

@@ -5,12 +5,13 @@
  */
 #include "broker/relay/shard_port.h"
 
+#include <pthread.h>
 #include <string.h>
 
 struct ShardPort {
     ShardMail *posted; /* atomic; newest first */
     ShardMail *batch;  /* the receiver's own: taken, oldest first */
-    GMutex lock;
+    pthread_mutex_t lock;
     Mailbox *mailbox; /* guarded; NULL while closed */
     ShardPortFunc func;
     gpointer shard; /* written while no wake-up can run */
@@ -36,7 +37,7 @@ void shard_mail_free(ShardMail *mail)
 ShardPort *shard_port_new(void)
 {
     ShardPort *port = g_new0(ShardPort, 1);
-    g_mutex_init(&port->lock);
+    pthread_mutex_init(&port->lock, NULL);
     return port;
 }
 
@@ -50,7 +51,7 @@ void shard_port_free(ShardPort *port)
 {
     g_assert(port->mailbox == NULL);
     discard_all(port);
-    g_mutex_clear(&port->lock);
+    pthread_mutex_destroy(&port->lock);
     g_free(port);
 }
 
@@ -64,29 +65,29 @@ static void deliver(gpointer data, gboolean cancelled)
 
 static void wake(ShardPort *port)
 {
-    g_mutex_lock(&port->lock);
+    pthread_mutex_lock(&port->lock);
     if (port->mailbox != NULL)
         mailbox_post(port->mailbox, deliver, port);
-    g_mutex_unlock(&port->lock);
+    pthread_mutex_unlock(&port->lock);
 }
 
 void shard_port_open(ShardPort *port, Mailbox *mailbox, ShardPortFunc func, gpointer shard)
 {
-    g_mutex_lock(&port->lock);
+    pthread_mutex_lock(&port->lock);
     g_assert(port->mailbox == NULL);
     port->mailbox = mailbox;
     port->func = func;
     port->shard = shard;
-    g_mutex_unlock(&port->lock);
+    pthread_mutex_unlock(&port->lock);
     wake(port);
 }
 
 void shard_port_close(ShardPort *port)
 {
-    g_mutex_lock(&port->lock);
+    pthread_mutex_lock(&port->lock);
     port->mailbox = NULL;
     port->shard = NULL;
-    g_mutex_unlock(&port->lock);
+    pthread_mutex_unlock(&port->lock);
     discard_all(port);
 }
 

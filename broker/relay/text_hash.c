@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "broker/relay/text_hash.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static guint64 seed[2];
 
 static void make_seed(void)
 {
-    static gsize made;
-    if (!g_once_init_enter(&made))
-        return;
     for (guint i = 0; i < 2; i++)
         seed[i] = (guint64)g_random_int() << 32 | g_random_int() | 1;
-    g_once_init_leave(&made, 1);
 }
 
 static guint64 fold(guint64 a, guint64 b)
@@ -24,7 +21,8 @@ static guint64 fold(guint64 a, guint64 b)
 
 guint text_hash_bytes(const void *text, gsize len)
 {
-    make_seed();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_seed);
     guint64 hash = seed[0] ^ len;
     const guint8 *at = text;
     for (; len > 0;) {

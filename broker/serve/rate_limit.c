@@ -8,6 +8,7 @@
 
 #include "broker/net/address_key.h"
 
+#include <pthread.h>
 #include <string.h>
 
 enum { STRIPES = 16, RING_CALLS_MIN = 4 };
@@ -23,7 +24,7 @@ typedef struct {
 } Caller;
 
 typedef struct {
-    GMutex lock;
+    pthread_mutex_t lock;
     GHashTable *callers;
     GQueue by_latest;
 } Stripe;
@@ -52,7 +53,7 @@ RateLimit *rate_limit_new(guint per_window, guint window_seconds, guint addresse
     limit->addresses_max = addresses_max;
     for (guint i = 0; i < STRIPES; i++) {
         Stripe *stripe = &limit->stripes[i];
-        g_mutex_init(&stripe->lock);
+        pthread_mutex_init(&stripe->lock, NULL);
         g_queue_init(&stripe->by_latest);
         stripe->callers = g_hash_table_new_full(address_key_hash, address_key_equal, NULL, caller_free);
     }
@@ -65,7 +66,7 @@ void rate_limit_free(RateLimit *limit)
         return;
     for (guint i = 0; i < STRIPES; i++) {
         g_hash_table_destroy(limit->stripes[i].callers);
-        g_mutex_clear(&limit->stripes[i].lock);
+        pthread_mutex_destroy(&limit->stripes[i].lock);
     }
     g_free(limit);
 }
@@ -121,9 +122,9 @@ static void expire_everywhere(RateLimit *limit, gint64 before_us)
 {
     for (guint i = 0; i < STRIPES; i++) {
         Stripe *stripe = &limit->stripes[i];
-        g_mutex_lock(&stripe->lock);
+        pthread_mutex_lock(&stripe->lock);
         stripe_expire(limit, stripe, before_us);
-        g_mutex_unlock(&stripe->lock);
+        pthread_mutex_unlock(&stripe->lock);
     }
 }
 
@@ -173,11 +174,11 @@ gboolean rate_limit_admit(RateLimit *limit, const guint8 address[16], gint64 now
     gint64 before_us = now_us - limit->window_us;
     if (__atomic_load_n(&limit->addresses, __ATOMIC_RELAXED) >= limit->addresses_max)
         expire_everywhere(limit, before_us);
-    g_mutex_lock(&stripe->lock);
+    pthread_mutex_lock(&stripe->lock);
     stripe_expire(limit, stripe, before_us);
     Caller *caller = stripe_caller(limit, stripe, key);
     gboolean admitted =
         caller == NULL || caller_admit(limit, stripe, caller, per_window, now_us, ret_retry_after_s);
-    g_mutex_unlock(&stripe->lock);
+    pthread_mutex_unlock(&stripe->lock);
     return admitted;
 }

@@ -12,6 +12,7 @@
 #include "signing/hash.h"
 
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -149,33 +150,33 @@ static inline void world_free(World *world)
 /* --- Letting things happen --- */
 
 typedef struct {
-    GMutex lock;
-    GCond change;
+    pthread_mutex_t lock;
+    pthread_cond_t change;
     gboolean reached;
 } Barrier;
 
 static inline void barrier_reached(gpointer data, gboolean cancelled G_GNUC_UNUSED)
 {
     Barrier *barrier = data;
-    g_mutex_lock(&barrier->lock);
+    pthread_mutex_lock(&barrier->lock);
     barrier->reached = TRUE;
-    g_cond_signal(&barrier->change);
-    g_mutex_unlock(&barrier->lock);
+    pthread_cond_signal(&barrier->change);
+    pthread_mutex_unlock(&barrier->lock);
 }
 
 /* Waits until the state actor has done what was posted before. */
 static inline void world_sync_state(World *world)
 {
     Barrier barrier = {.reached = FALSE};
-    g_mutex_init(&barrier.lock);
-    g_cond_init(&barrier.change);
+    pthread_mutex_init(&barrier.lock, NULL);
+    pthread_cond_init(&barrier.change, NULL);
     actor_post(world->options.state, barrier_reached, &barrier);
-    g_mutex_lock(&barrier.lock);
+    pthread_mutex_lock(&barrier.lock);
     while (!barrier.reached)
-        g_cond_wait(&barrier.change, &barrier.lock);
-    g_mutex_unlock(&barrier.lock);
-    g_cond_clear(&barrier.change);
-    g_mutex_clear(&barrier.lock);
+        pthread_cond_wait(&barrier.change, &barrier.lock);
+    pthread_mutex_unlock(&barrier.lock);
+    pthread_cond_destroy(&barrier.change);
+    pthread_mutex_destroy(&barrier.lock);
 }
 
 /* Lets the registrar commit what it was asked, without any shard reading its mail. */
