@@ -33,6 +33,7 @@ typedef struct {
     guint packs_removed;
     guint rows; /* rows in the index afterwards */
     gint64 elapsed_us;
+    gboolean rebuilt; /* the file turned out to be damaged while in use and was made anew */
 } SearchApplyReport;
 
 /* Makes the index describe exactly the packs of `catalog`; packs with an unchanged fingerprint are not read.
@@ -41,7 +42,7 @@ typedef struct {
 gboolean search_index_apply(SearchIndex *index, PackRoot *root, const Catalog *catalog, guint threads,
                             SearchApplyReport *ret_report, GError **error);
 /* The same for the packs of `upserts` (of CatalogPack *) and `removals` (of char *) only: costs what changed.
- */
+ * CORRUPT when the file turns out to be damaged: search_index_apply makes it anew. */
 gboolean search_index_apply_changes(SearchIndex *index, PackRoot *root, GPtrArray *upserts,
                                     GPtrArray *removals, SearchApplyReport *ret_report, GError **error);
 
