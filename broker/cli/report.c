@@ -6,6 +6,7 @@
 #include "broker/cli/terminal.h"
 
 #define COLUMNS_MAX 8 /* of a table; members beyond them are left out */
+#define ROWS_MAX 50   /* of a table that is not about problems; how many more there are is said */
 
 static gboolean is_container(const JsonValue *value)
 {
@@ -126,18 +127,22 @@ static void add_row(TerminalTable *table, TerminalStyle style, char *const cells
                        cells[7]);
 }
 
-static void print_table(FILE *stream, const JsonValue *list, TerminalStyle style, guint indent)
+static void print_table(FILE *stream, const JsonValue *list, TerminalStyle style, guint rows_max,
+                        guint indent)
 {
     const char *columns[COLUMNS_MAX] = {NULL};
     guint count = table_columns(list, columns);
     g_autoptr(TerminalTable) table = terminal_table_new(MAX(count, 1));
     char *cells[COLUMNS_MAX] = {NULL};
+    guint rows = 0;
 
     for (guint i = 0; i < count; i++) {
         cells[i] = label_text(columns[i]);
     }
     add_row(table, TERMINAL_DIM, cells);
-    for (const JsonValue *row = json_value_first(list); row != NULL; row = json_value_next(row)) {
+    for (const JsonValue *row = json_value_first(list); row != NULL && rows < rows_max;
+         row = json_value_next(row)) {
+        rows++;
         for (guint i = 0; i < count; i++) {
             const JsonValue *cell =
                 json_value_kind(row) == JSON_OBJECT ? json_object_get(row, columns[i]) : NULL;
@@ -151,6 +156,10 @@ static void print_table(FILE *stream, const JsonValue *list, TerminalStyle style
         g_free(cells[i]);
     }
     terminal_table_print(table, stream, indent);
+    if (rows < json_value_count(list)) {
+        fprintf(stream, "%*s… and %u more; --json prints all\n", (int)indent, "",
+                json_value_count(list) - rows);
+    }
 }
 
 static gboolean is_table(const JsonValue *value)
@@ -174,7 +183,7 @@ static void print_heading(FILE *stream, const JsonValue *member, TerminalStyle s
 static void print_list(FILE *stream, const JsonValue *list, TerminalStyle style, guint indent)
 {
     if (is_table(list)) {
-        print_table(stream, list, style, indent);
+        print_table(stream, list, style, G_MAXUINT, indent);
         return;
     }
     for (const JsonValue *v = json_value_first(list); v != NULL; v = json_value_next(v)) {
@@ -221,7 +230,7 @@ static void print_object(FILE *stream, const JsonValue *object, guint indent)
             print_object(stream, m, indent + 2);
         } else if (is_table(m)) {
             print_heading(stream, m, TERMINAL_BOLD, indent);
-            print_table(stream, m, TERMINAL_PLAIN, indent + 2);
+            print_table(stream, m, TERMINAL_PLAIN, ROWS_MAX, indent + 2);
         }
     }
 }

@@ -465,6 +465,22 @@ static void test_report(void)
                     "  n   a 1\n");
 }
 
+/* A broker with many packs must not flood the terminal, but no problem may be left out. */
+static void test_report_rows(void)
+{
+    g_autoptr(GString) rows = g_string_new(NULL);
+
+    for (guint i = 0; i < 60; i++) {
+        g_string_append_printf(rows, "%s{\"n\":%u}", i > 0 ? "," : "", i);
+    }
+    g_autofree char *json = g_strdup_printf("{\"packs\":[%s],\"problems\":[%s]}", rows->str, rows->str);
+    g_autofree char *text = report_text(json);
+
+    g_assert_nonnull(strstr(text, "problems (60):"));
+    g_assert_nonnull(strstr(text, "  59\n\npacks (60):"));
+    g_assert_true(g_str_has_suffix(text, "  49\n  … and 10 more; --json prints all\n"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -482,5 +498,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/api-token", test_api_token);
     g_test_add_func("/cli/terminal-clean", test_terminal_clean);
     g_test_add_func("/cli/report", test_report);
+    g_test_add_func("/cli/report/rows", test_report_rows);
     return g_test_run();
 }
