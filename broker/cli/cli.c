@@ -50,8 +50,7 @@ static gboolean check_operands(const CliCommand *command, const CliArgs *args, G
     guint count = cli_args_count(args);
 
     if (count < command->args_min) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "operand missing; usage: kontor %s %s",
-                    command->name, command->arguments);
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "operand missing: %s", command->arguments);
         return FALSE;
     }
     if (count > command->args_max) {
@@ -72,9 +71,10 @@ static CliExit run_command(const CliCommand *command, const char *const *words)
         return CLI_OK;
     }
     if (args == NULL || !check_operands(command, args, &error)) {
-        g_prefix_error(&error, "%s: ", command->name);
-        cli_fail_usage(error);
-        fprintf(stderr, "Try 'kontor help %s'.\n", command->name);
+        g_autofree char *message =
+            g_strdup_printf("%s: %s (see 'kontor help %s')", command->name, error->message, command->name);
+
+        print_error(message);
         return CLI_USAGE;
     }
     return command->run(args);

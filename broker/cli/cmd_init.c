@@ -16,7 +16,8 @@ static CliExit run_init(const CliArgs *args)
     g_autofree char *dir = cli_data_dir(args);
 
     if (!skeleton_make(dir, cli_args_value(args, "sample"), report, NULL, &error)) {
-        return cli_fail(error);
+        cli_fail(error);
+        return CLI_FAILURE; /* also when a directory above does not exist: NOT_FOUND is about packs */
     }
     return CLI_OK;
 }
