@@ -108,6 +108,7 @@ static void give_back(RelayConn *conn)
 
 /* --- Between shards --- */
 
+/* Takes over `frame`: the other thread is the only one that has it then. */
 static void send_mail(RelayShard *shard, MailKind kind, const Pending *pending, const Failure *failure,
                       GBytes *frame)
 {
@@ -115,7 +116,7 @@ static void send_mail(RelayShard *shard, MailKind kind, const Pending *pending, 
     mail->asker = pending->asker;
     mail->target = pending->target;
     mail->deadline_us = pending->deadline_us;
-    mail->frame = frame == NULL ? NULL : g_bytes_ref(frame);
+    mail->frame = frame;
     if (failure != NULL) {
         mail->error = failure->error;
         mail->counter = failure->counter;
@@ -143,10 +144,11 @@ static void finish_asked(RelayShard *shard, Pending *pending, GBytes *frame, con
     pending_remove(&shard->pending, pending);
 }
 
-/* The same for the shard of the target, wherever the asker is. */
+/* The same for the shard of the target, wherever the asker is. Takes over `frame`. */
 static void finish_addressed(RelayShard *shard, Pending *pending, GBytes *frame, const Failure *failure)
 {
     if (pending->asked != NULL) {
+        g_autoptr(GBytes) own = frame;
         finish_asked(shard, pending, frame, failure == NULL ? NULL : failure->error,
                      failure == NULL ? RELAY_QUERY_ANSWERED : failure->counter);
         return;
@@ -191,7 +193,7 @@ static const Failure *forward(RelayConn *conn, const NodeMessage *message, const
     };
     if (record->conn.shard != shard->index) {
         const Pending *pending = pending_add(&shard->pending, texts->id, texts->id_len, &parties);
-        send_mail(shard, MAIL_QUERY, pending, NULL, frame);
+        send_mail(shard, MAIL_QUERY, pending, NULL, g_steal_pointer(&frame));
         return NULL;
     }
     RelayConn *target = shard_conn(shard, record->conn);
@@ -270,7 +272,7 @@ void routing_response(RelayConn *conn, const NodeMessage *message)
     if (g_bytes_get_size(frame) > LIMIT_WS_MESSAGE_BYTES)
         finish_addressed(shard, pending, NULL, &failure_answer_too_large);
     else
-        finish_addressed(shard, pending, frame, NULL);
+        finish_addressed(shard, pending, g_steal_pointer(&frame), NULL);
 }
 
 void routing_oversize(RelayConn *conn, const char *start, gsize len)

@@ -65,12 +65,13 @@ static void test_register_and_list(void)
     Socket *b = socket_open_node(world, 1, "b\\\"", 2);
     g_assert_cmpuint(relay_node_count(world->relay), ==, 2);
     g_autofree char *nodes = nodes_text(world, 1);
-    g_autoptr(GRegex) shape = g_regex_new("^{\"höst-1\":{\"tier_name\":\"server-s\",\"vram_used_mb\":8192,"
-                                          "\"public_key\":\"V9tL[^\"]*\",\"last_seen\":"
-                                          "\"20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{6}\\+00:00\"},"
-                                          "\"b[\\\\\"]{4}\":{\"tier_name\":\"micro\",\"vram_used_mb\":0,\"public_"
-                                          "key\":\"\",\"last_seen\":\"[^\"]*\"}}$",
-                                          0, 0, NULL);
+    g_autoptr(GRegex) shape =
+        g_regex_new("^{\"höst-1\":{\"tier_name\":\"server-s\",\"vram_used_mb\":8192,"
+                    "\"public_key\":\"V9tL[^\"]*\",\"last_seen\":"
+                    "\"20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{6}\\+00:00\"},"
+                    "\"b[\\\\\"]{4}\":{\"tier_name\":\"micro\",\"vram_used_mb\":0,\"public_"
+                    "key\":\"\",\"last_seen\":\"[^\"]*\"}}$",
+                    0, 0, NULL);
     g_assert_true(g_regex_match(shape, nodes, 0, NULL));
     socket_free(a);
     world_settle(world);
@@ -633,9 +634,11 @@ static void check_target_gone(guint asker_shard, guint target_shard)
     Socket *target = socket_open_node(world, target_shard, "t", 1), *asker = socket_open(world, asker_shard);
     socket_write(world, asker, QUERY("q1", "t"));
     world_settle(world);
+    Barrier *barrier = world_stop_state(world);
     socket_free(target);
-    /* Asked before anybody has heard that it is gone. */
+    /* Asked before the registry knows that it is gone. */
     socket_write(world, asker, QUERY("q2", "t"));
+    barrier_reached(barrier, FALSE);
     world_settle(world);
     socket_write(world, asker, QUERY("q3", "t"));
     assert_query_error(asker, "target_unreachable", "q1");

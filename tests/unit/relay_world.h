@@ -179,6 +179,28 @@ static inline void world_sync_state(World *world)
     pthread_mutex_destroy(&barrier.lock);
 }
 
+static inline void wait_for_barrier(gpointer data, gboolean cancelled G_GNUC_UNUSED)
+{
+    Barrier *barrier = data;
+    pthread_mutex_lock(&barrier->lock);
+    while (!barrier->reached)
+        pthread_cond_wait(&barrier->change, &barrier->lock);
+    pthread_mutex_unlock(&barrier->lock);
+    pthread_cond_destroy(&barrier->change);
+    pthread_mutex_destroy(&barrier->lock);
+    g_free(barrier);
+}
+
+/* Stops the state actor until barrier_reached is called with what this returns, which is then gone. */
+static inline Barrier *world_stop_state(World *world)
+{
+    Barrier *barrier = g_new0(Barrier, 1);
+    pthread_mutex_init(&barrier->lock, NULL);
+    pthread_cond_init(&barrier->change, NULL);
+    actor_post(world->options.state, wait_for_barrier, barrier);
+    return barrier;
+}
+
 /* Lets the registrar commit what it was asked, without any shard reading its mail. */
 static inline void world_commit(World *world)
 {
