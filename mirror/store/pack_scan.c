@@ -407,14 +407,16 @@ static void find_removals(Scanner *scanner, const char *prefix)
     }
 }
 
-/* The list of directories is whole: those that this scan had nothing to say about are taken over. Directories
- * above `prefix` are not: if they still are empty, the scan has found them so. */
+/* The list of directories is whole: those that this scan had nothing to say about are taken over, and all of
+ * them when `prefix` is NULL. Those above `prefix` are not: if they still are empty, the scan has found them
+ * so. */
 static void keep_directories(Scanner *scanner, const char *prefix)
 {
     g_autoptr(GPtrArray) known = catalog_empty_directories(scanner->base);
     for (guint i = 0; i < known->len; i++) {
         const char *path = g_ptr_array_index(known, i);
-        if (is_unread(scanner, path) || (!is_at_or_below(path, prefix) && !is_at_or_below(prefix, path)))
+        gboolean scanned = prefix != NULL && (is_at_or_below(path, prefix) || is_at_or_below(prefix, path));
+        if (!scanned || is_unread(scanner, path))
             g_ptr_array_add(scanner->result->directories, g_strdup(path));
     }
 }
@@ -488,16 +490,15 @@ PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, gui
         return NULL;
     g_auto(Scanner) scanner = {0};
     scanner_init(&scanner, root, base);
-    if (prefix_is_looked_into(prefix)) {
-        if (directory_exists(root, prefix))
-            run(&scanner, prefix, threads);
-        else
-            look_above(&scanner, prefix);
-    }
-    if (base != NULL) {
+    gboolean looked = prefix_is_looked_into(prefix);
+    if (looked && directory_exists(root, prefix))
+        run(&scanner, prefix, threads);
+    else if (looked)
+        look_above(&scanner, prefix);
+    if (base != NULL && looked)
         find_removals(&scanner, prefix);
-        keep_directories(&scanner, prefix);
-    }
+    if (base != NULL)
+        keep_directories(&scanner, looked ? prefix : NULL);
     put_in_order(&scanner);
     return g_steal_pointer(&scanner.result);
 }
