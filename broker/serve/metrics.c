@@ -35,7 +35,7 @@ static void counter(GString *out, const char *name, const char *help, guint64 va
 static void real(GString *out, const char *name, double value)
 {
     char text[G_ASCII_DTOSTR_BUF_SIZE];
-    g_string_append_printf(out, "%s %s\n", name, g_ascii_dtostr(text, sizeof text, value));
+    g_string_append_printf(out, "%s %s\n", name, g_ascii_formatd(text, sizeof text, "%.12g", value));
 }
 
 static void gauge_seconds(GString *out, const char *name, const char *help, gint64 us)

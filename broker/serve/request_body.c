@@ -159,7 +159,10 @@ static gint64 checked_integer(RequestBody *body, const char *key, const JsonValu
 gint64 request_body_integer(RequestBody *body, const char *key, gint64 min, gint64 max, gint64 fallback)
 {
     const JsonValue *value = member(body, key);
-    return value != NULL ? CLAMP(checked_integer(body, key, value), min, max) : fallback;
+    if (value == NULL)
+        return fallback;
+    gint64 integer = checked_integer(body, key, value);
+    return CLAMP(integer, min, max);
 }
 
 gboolean request_body_is_valid(const RequestBody *body)

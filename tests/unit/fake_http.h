@@ -99,7 +99,7 @@ static void fake_exchange_free(HttpExchange *exchange)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HttpExchange, fake_exchange_free)
 
 /* Runs the mailbox until the exchange is answered; fails the test after ten seconds. */
-static void fake_exchange_wait(HttpExchange *exchange, Mailbox *mailbox)
+static inline void fake_exchange_wait(HttpExchange *exchange, Mailbox *mailbox)
 {
     gint64 deadline_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
     while (exchange->reply == NULL) {

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The forms in which a resource is sent: whole, compressed, in part, not modified.
+ */
+#include <string.h>
+#include <zlib.h>
+
+#include "broker/net/http_reply.h"
+#include "broker/serve/gzip.h"
+#include "broker/serve/resource.h"
+#include "signing/hash.h"
+#include "tests/unit/fake_http.h"
+
+static Resource *resource_of(const char *text, gboolean compress)
+{
+    ResourceOptions options = {.content_type = "text/markdown; charset=utf-8", .compress = compress};
+    guint8 digest[SHA256_BYTES];
+    sha256(text, strlen(text), digest);
+    g_autoptr(GBytes) body = g_bytes_new(text, strlen(text));
+    return resource_new(&options, body, digest);
+}
+
+/* The value of a header of a reply, or NULL. */
+static const char *header_of(const HttpReply *reply, const char *name)
+{
+    for (guint i = 0; i + 1 < reply->pairs->len; i += 2) {
+        if (strcmp(reply->pairs->pdata[i], name) == 0)
+            return reply->pairs->pdata[i + 1];
+    }
+    return NULL;
+}
+
+static HttpReply *ask(Resource *resource, HttpMethod method, const char *headers)
+{
+    g_autoptr(HttpExchange) exchange = fake_exchange_new(method, "/x", headers, NULL);
+    return resource_answer(resource, http_exchange_request(exchange));
+}
+
+static char *body_of(const HttpReply *reply)
+{
+    GBytes *body = http_reply_body(reply);
+    gsize len = 0;
+    const char *data = body != NULL ? g_bytes_get_data(body, &len) : "";
+    return g_strndup(data, len);
+}
+
+static char *long_text(void)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < 500; i++)
+        g_string_append_printf(text, "line %u of a page\n", i);
+    return g_string_free(text, FALSE);
+}
+
+static void test_whole(void)
+{
+    g_autoptr(Resource) resource = resource_of("hello", TRUE);
+    g_autoptr(HttpReply) reply = ask(resource, HTTP_GET, "Host: x\nAccept-Encoding: gzip");
+    g_autofree char *body = body_of(reply);
+    g_assert_cmpuint(http_reply_status(reply), ==, 200);
+    g_assert_cmpstr(body, ==, "hello");
+    g_assert_cmpstr(header_of(reply, "Content-Type"), ==, "text/markdown; charset=utf-8");
+    g_assert_cmpstr(header_of(reply, "ETag"), ==,
+                    "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"");
+    g_assert_null(header_of(reply, "Content-Encoding"));
+    g_assert_null(header_of(reply, "Vary"));
+}
+
+static void check_unpacks_to(const HttpReply *reply, const char *text)
+{
+    gsize len;
+    const guint8 *packed = g_bytes_get_data(http_reply_body(reply), &len);
+    gsize max = strlen(text) + 1;
+    g_autofree guint8 *out = g_malloc(max);
+    z_stream stream = {0};
+    g_assert_cmpint(inflateInit2(&stream, 15 + 16), ==, Z_OK);
+    stream.next_in = (z_const Bytef *)(gsize)packed;
+    stream.avail_in = (uInt)len;
+    stream.next_out = out;
+    stream.avail_out = (uInt)max;
+    g_assert_cmpint(inflate(&stream, Z_FINISH), ==, Z_STREAM_END);
+    g_assert_cmpmem(out, stream.total_out, text, strlen(text));
+    inflateEnd(&stream);
+}
+
+static void test_gzip(void)
+{
+    g_autofree char *text = long_text();
+    g_autoptr(Resource) resource = resource_of(text, TRUE);
+    g_autoptr(HttpReply) plain = ask(resource, HTTP_GET, "Host: x");
+    g_autoptr(HttpReply) packed = ask(resource, HTTP_GET, "Accept-Encoding: deflate, gzip");
+    g_autoptr(HttpReply) refused = ask(resource, HTTP_GET, "Accept-Encoding: gzip;q=0");
+    g_assert_cmpstr(header_of(plain, "Vary"), ==, "Accept-Encoding");
+    g_assert_cmpstr(header_of(packed, "Vary"), ==, "Accept-Encoding");
+    g_assert_cmpstr(header_of(packed, "Content-Encoding"), ==, "gzip");
+    g_assert_cmpstr(header_of(packed, "ETag"), !=, header_of(plain, "ETag"));
+    g_assert_true(g_str_has_suffix(header_of(packed, "ETag"), "-gz\""));
+    g_assert_true(refused == plain);
+    check_unpacks_to(packed, text);
+    g_assert_cmpuint(resource_cost(resource), >, strlen(text));
+}
+
+/* Random bytes cannot be packed, and short ones need not be. */
+static void test_gzip_not_worth_it(void)
+{
+    guint8 noise[8192];
+    random_fill(noise, sizeof noise);
+    g_autoptr(GBytes) bytes = g_bytes_new(noise, sizeof noise);
+    g_assert_null(gzip_compress(bytes));
+    g_autoptr(GBytes) empty = g_bytes_new(NULL, 0);
+    g_assert_null(gzip_compress(empty));
+}
+
+static void test_not_modified(void)
+{
+    g_autofree char *text = long_text();
+    g_autoptr(Resource) resource = resource_of(text, TRUE);
+    g_autoptr(HttpReply) plain = ask(resource, HTTP_GET, NULL);
+    g_autofree char *tag = g_strdup_printf("If-None-Match: \"old\", W/%s", header_of(plain, "ETag"));
+    g_autofree char *tag_gzip = g_strdup_printf("Accept-Encoding: gzip\n%s", tag);
+    g_autoptr(HttpReply) same = ask(resource, HTTP_GET, tag);
+    g_autoptr(HttpReply) again = ask(resource, HTTP_HEAD, tag);
+    g_autoptr(HttpReply) gzip = ask(resource, HTTP_GET, tag_gzip);
+    g_autoptr(HttpReply) any = ask(resource, HTTP_GET, "If-None-Match: *");
+    g_autoptr(HttpReply) other = ask(resource, HTTP_GET, "If-None-Match: \"old\"");
+    g_assert_cmpuint(http_reply_status(same), ==, 304);
+    g_assert_true(same == again && same == any);
+    g_assert_null(http_reply_body(same));
+    g_assert_null(header_of(same, "Content-Type"));
+    g_assert_cmpstr(header_of(same, "ETag"), ==, header_of(plain, "ETag"));
+    g_assert_cmpuint(http_reply_status(gzip), ==, 304);
+    g_assert_true(g_str_has_suffix(header_of(gzip, "ETag"), "-gz\""));
+    g_assert_cmpuint(http_reply_status(other), ==, 200);
+}
+
+/* A condition that holds goes before a range (RFC 9110 section 13.2.2). */
+static void test_ranges(void)
+{
+    g_autoptr(Resource) resource = resource_of("0123456789", FALSE);
+    g_autoptr(HttpReply) part = ask(resource, HTTP_GET, "Range: bytes=2-4");
+    g_autofree char *body = body_of(part);
+    g_assert_cmpuint(http_reply_status(part), ==, 206);
+    g_assert_cmpstr(body, ==, "234");
+    g_assert_cmpstr(header_of(part, "Content-Range"), ==, "bytes 2-4/10");
+    g_assert_cmpstr(header_of(part, "Content-Length"), ==, "3");
+    g_assert_nonnull(header_of(part, "ETag"));
+    g_autoptr(HttpReply) beyond = ask(resource, HTTP_GET, "Range: bytes=10-");
+    g_assert_cmpuint(http_reply_status(beyond), ==, 416);
+    g_assert_cmpstr(header_of(beyond, "Content-Range"), ==, "bytes */10");
+    g_autoptr(HttpReply) several = ask(resource, HTTP_GET, "Range: bytes=0-1,3-4");
+    g_assert_cmpuint(http_reply_status(several), ==, 200);
+    g_autoptr(HttpReply) head = ask(resource, HTTP_HEAD, "Range: bytes=2-4");
+    g_assert_cmpuint(http_reply_status(head), ==, 200);
+    g_autoptr(HttpReply) condition = ask(resource, HTTP_GET, "Range: bytes=2-4\nIf-None-Match: *");
+    g_assert_cmpuint(http_reply_status(condition), ==, 304);
+}
+
+static void test_if_range(void)
+{
+    g_autofree char *text = long_text();
+    g_autoptr(Resource) resource = resource_of(text, TRUE);
+    g_autoptr(HttpReply) whole = ask(resource, HTTP_GET, NULL);
+    g_autofree char *fits =
+        g_strdup_printf("Range: bytes=0-4\nAccept-Encoding: gzip\nIf-Range: %s", header_of(whole, "ETag"));
+    g_autoptr(HttpReply) part = ask(resource, HTTP_GET, fits);
+    g_autoptr(HttpReply) old = ask(resource, HTTP_GET, "Range: bytes=0-4\nIf-Range: \"old\"");
+    g_autofree char *body = body_of(part);
+    g_assert_cmpuint(http_reply_status(part), ==, 206);
+    g_assert_cmpstr(body, ==, "line ");
+    g_assert_null(header_of(part, "Content-Encoding"));
+    g_assert_true(old == whole);
+}
+
+static void test_empty(void)
+{
+    g_autoptr(Resource) resource = resource_of("", TRUE);
+    g_autoptr(HttpReply) whole = ask(resource, HTTP_GET, "Accept-Encoding: gzip");
+    g_autoptr(HttpReply) part = ask(resource, HTTP_GET, "Range: bytes=0-");
+    g_assert_cmpuint(http_reply_status(whole), ==, 200);
+    g_assert_null(http_reply_body(whole));
+    g_assert_cmpuint(http_reply_status(part), ==, 416);
+}
+
+static void test_sandbox(void)
+{
+    ResourceOptions options = {.content_type = "image/svg+xml", .sandbox = TRUE};
+    guint8 digest[SHA256_BYTES] = {0};
+    g_autoptr(GBytes) body = g_bytes_new("<svg/>", 6);
+    g_autoptr(Resource) resource = resource_new(&options, body, digest);
+    g_autoptr(HttpReply) whole = ask(resource, HTTP_GET, NULL);
+    g_autoptr(HttpReply) part = ask(resource, HTTP_GET, "Range: bytes=0-1");
+    g_assert_true(g_str_has_prefix(header_of(whole, "Content-Security-Policy"), "sandbox;"));
+    g_assert_cmpstr(header_of(whole, "X-Content-Type-Options"), ==, "nosniff");
+    g_assert_true(g_str_has_prefix(header_of(part, "Content-Security-Policy"), "sandbox;"));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    signing_init();
+    g_test_add_func("/broker/resource/whole", test_whole);
+    g_test_add_func("/broker/resource/gzip", test_gzip);
+    g_test_add_func("/broker/resource/gzip-not-worth-it", test_gzip_not_worth_it);
+    g_test_add_func("/broker/resource/not-modified", test_not_modified);
+    g_test_add_func("/broker/resource/ranges", test_ranges);
+    g_test_add_func("/broker/resource/if-range", test_if_range);
+    g_test_add_func("/broker/resource/empty", test_empty);
+    g_test_add_func("/broker/resource/sandbox", test_sandbox);
+    return g_test_run();
+}
