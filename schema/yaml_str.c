@@ -34,7 +34,7 @@ static const GRegex *pattern(const char *text, gsize *once)
         g_assert(compiled != NULL);
         g_once_init_leave(once, (gsize)compiled);
     }
-    return (const GRegex *)*once; // NOLINT(performance-no-int-to-ptr): what g_once_init_leave stored
+    return (const GRegex *)*once;
 }
 
 static char *without_underscores(const char *text)

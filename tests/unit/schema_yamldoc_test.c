@@ -157,6 +157,7 @@ static void test_depth(void)
 {
     g_autofree char *most = nested(LIMIT_YAML_DEPTH);
     g_autoptr(YamlDoc) doc = parse_ok(most);
+    g_assert_cmpuint(yamlnode_count(yamldoc_root(doc)), ==, 1);
     g_autofree char *more = nested(LIMIT_YAML_DEPTH + 1);
     assert_refused(more, KONTOR_ERROR_LIMIT, "f:1: nested deeper than 32 levels");
     g_autofree char *many = nested(200000);
