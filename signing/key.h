@@ -38,12 +38,18 @@ void secret_key_sign(const SecretKey *key, const void *message, gsize len,
 void secret_key_sign_labelled(const SecretKey *key, const char *label, const void *message, gsize len,
                               guint8 ret_signature[ED25519_SIGNATURE_BYTES]);
 
+/* --- Memory for secrets that are no keys: passphrases, texts of key files --- */
+
+/* `len` zero bytes that are locked, guarded and wiped when freed. Never NULL. */
+void *secret_alloc(gsize len);
+void secret_free(void *buffer);
+void secret_wipe(void *buffer, gsize len);
+
 /* --- Queries --- */
 
 void secret_key_public(const SecretKey *key, PublicKey *ret);
 /* The seed, for writing key files; the caller wipes it (secret_wipe). */
 void secret_key_seed(const SecretKey *key, guint8 ret_seed[32]);
-void secret_wipe(void *buffer, gsize len);
 
 gboolean public_key_equal(const PublicKey *a, const PublicKey *b);
 gboolean public_key_verify(const PublicKey *key, const void *message, gsize len,
