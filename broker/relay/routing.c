@@ -148,9 +148,9 @@ static void finish_asked(RelayShard *shard, Pending *pending, GBytes *frame, con
 static void finish_addressed(RelayShard *shard, Pending *pending, GBytes *frame, const Failure *failure)
 {
     if (pending->asked != NULL) {
-        g_autoptr(GBytes) own = frame;
         finish_asked(shard, pending, frame, failure == NULL ? NULL : failure->error,
                      failure == NULL ? RELAY_QUERY_ANSWERED : failure->counter);
+        g_clear_pointer(&frame, g_bytes_unref);
         return;
     }
     send_mail(shard, frame != NULL ? MAIL_ANSWER : MAIL_QUERY_FAILED, pending, failure, frame);
