@@ -17,7 +17,7 @@
  * A shard that is about to look something up first reads its mail if the registry has changed since: what
  * another client was told ("registered") is then seen here, too.
  *
- * docs/nodes.md has the messages, their order of checks and the limits; facts: section 2 of the OCC contract.
+ * docs/nodes.md has the messages, their order of checks and the limits.
  */
 #pragma once
 
