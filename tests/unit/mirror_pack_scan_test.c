@@ -882,6 +882,54 @@ static void test_scanning_while_writing(Fixture *fixture, gconstpointer walk)
     g_assert_true(place(fixture, "comes-and-goes")->is_pack);
 }
 
+/* Swaps a directory for a link to the outside and back, in one step each time, as fast as it can. */
+static gpointer keep_swapping(gpointer data)
+{
+    Writer *writer = data;
+    const char *packs = writer->fixture->packs;
+    g_autofree char *pack = g_build_filename(packs, "p", NULL);
+    g_autofree char *sub = g_build_filename(packs, "s", "wiki", "sub", NULL);
+    g_autofree char *pack_link = g_build_filename(packs, ".pack-link", NULL);
+    g_autofree char *sub_link = g_build_filename(packs, ".sub-link", NULL);
+    while (!g_atomic_int_get(&writer->stop)) {
+        g_assert_cmpint(renameat2(AT_FDCWD, pack, AT_FDCWD, pack_link, RENAME_EXCHANGE), ==, 0);
+        g_assert_cmpint(renameat2(AT_FDCWD, sub, AT_FDCWD, sub_link, RENAME_EXCHANGE), ==, 0);
+    }
+    return NULL;
+}
+
+static void test_links_swapped_in(Fixture *fixture, gconstpointer walk)
+{
+    (void)walk;
+    enum { SCAN_US = 700 * 1000 };
+    put_pack(fixture, "p");
+    put_pack(fixture, "s");
+    make_directory(fixture, "s/wiki/sub");
+    /* Names are read many at once: with these, time passes between reading the name "sub" and opening it. */
+    for (int i = 0; i < 60; i++) {
+        g_autofree char *sibling = g_strdup_printf("s/wiki/sibling-%d", i);
+        make_directory(fixture, sibling);
+    }
+    make_link(fixture, fixture->outside, ".pack-link");
+    make_link(fixture, fixture->outside, ".sub-link");
+    g_autofree char *secret = g_build_filename(fixture->outside, "wiki", "secret.md", NULL);
+    write_file(secret, "secret", 6);
+    Writer writer = {fixture, FALSE};
+    GThread *thread = g_thread_new("swapper", keep_swapping, &writer);
+    gint64 end_us = g_get_monotonic_time() + SCAN_US;
+    for (guint i = 0; g_get_monotonic_time() < end_us; i++) {
+        g_autoptr(PackScan) result =
+            pack_scan(fixture->root, i % 2 == 0 ? "" : "p", NULL, /* threads= */ 1 + i % 2, NULL);
+        for (guint j = 0; j < result->upserts->len; j++) {
+            const CatalogPack *pack = g_ptr_array_index(result->upserts, j);
+            g_assert_null(file_of(pack, "wiki/secret.md"));
+            g_assert_null(file_of(pack, "wiki/sub/wiki/secret.md"));
+        }
+    }
+    g_atomic_int_set(&writer.stop, TRUE);
+    g_thread_join(thread);
+}
+
 /* --- Signatures --- */
 
 static void hash_text(const char *text, guint8 ret[SHA256_BYTES])
@@ -1037,6 +1085,7 @@ int main(int argc, char **argv)
     add_both("unreadable", test_unreadable_directories);
     add_both("out-of-descriptors", test_out_of_descriptors);
     add("while-writing", test_scanning_while_writing);
+    add_both("links-swapped-in", test_links_swapped_in);
     add("signed-hashes", test_signed_hashes);
     add("served-form", test_served_form);
     add("text-names", test_text_names);
