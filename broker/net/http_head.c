@@ -103,7 +103,7 @@ static guint parse_request_line(const char *at, const char *end, HttpHead *ret)
         return 400;
     r->method = http_method_parse(method, (gsize)(at - method));
     const char *target = ++at;
-    while (at < end && (guint8)*at > 0x20 && *at != 0x7f)
+    while (at < end && (guint8)*at > 0x20 && *at != 0x7f && *at != '#')
         at++;
     r->target = (HttpSlice){target, (gsize)(at - target)};
     if (end - at != 9 || memcmp(at, " HTTP/", 6) != 0 || !g_ascii_isdigit(at[6]) || at[7] != '.' ||

@@ -61,6 +61,13 @@ static const lws_retry_bo_t no_validity_checks = {.secs_since_valid_ping = 0, .s
 
 /* --- Connections --- */
 
+/* The library sends a close frame only when its TIMER or RECEIVE callback asks to close; from WRITEABLE it
+ * takes the socket for broken and drops it. */
+static void arrange_close(WsConn *c)
+{
+    lws_set_timer_usecs(c->wsi, 1);
+}
+
 static void conn_close(WsConn *c, guint16 code, const char *reason)
 {
     if (c->state != WS_OPEN)
@@ -71,6 +78,16 @@ static void conn_close(WsConn *c, guint16 code, const char *reason)
     wheel_set(&c->ws->wheel, &c->timer, c->ws->thread->now_us + CLOSE_SECONDS * G_USEC_PER_SEC);
     lws_rx_flow_control(c->wsi, 1);
     lws_callback_on_writable(c->wsi);
+}
+
+/* What was queued before is out: now the close frame. */
+static int close_now(WsConn *c)
+{
+    if (c == NULL || c->state != WS_CLOSING)
+        return 0;
+    lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)c->close_reason,
+                     strlen(c->close_reason));
+    return -1;
 }
 
 static void queue_clear(WsConn *c)
@@ -201,7 +218,7 @@ static void receive(WsConn *c, const void *data, gsize len)
 
 /* --- Sending --- */
 
-/* One write; -1 closes the connection. */
+/* One write; -1 drops the connection. */
 static int write_one(WsConn *c)
 {
     guint8 *at = c->ws->scratch + LWS_PRE;
@@ -217,13 +234,11 @@ static int write_one(WsConn *c)
         memcpy(at, data, len);
         if (lws_write(c->wsi, at, len, LWS_WRITE_TEXT) < (int)len)
             return -1;
-    } else if (c->state == WS_CLOSING) {
-        lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)c->close_reason,
-                         strlen(c->close_reason));
-        return -1;
     }
-    if (c->ping_due || !g_queue_is_empty(&c->out) || c->state == WS_CLOSING)
+    if (c->ping_due || !g_queue_is_empty(&c->out))
         lws_callback_on_writable(c->wsi);
+    else if (c->state == WS_CLOSING)
+        arrange_close(c);
     return 0;
 }
 
@@ -232,7 +247,7 @@ static int write_one(WsConn *c)
 static void conn_due(WsConn *c, gint64 now_us)
 {
     if (c->state != WS_OPEN) {
-        lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
         return;
     }
     gint64 quiet_us = now_us - c->last_rx_us;
@@ -256,6 +271,10 @@ void ws_thread_tick(WsThread *ws)
     WheelEntry *entry;
     while ((entry = wheel_expire(&ws->wheel, ws->thread->now_us)) != NULL)
         conn_due((WsConn *)(void *)((char *)entry - G_STRUCT_OFFSET(WsConn, timer)), ws->thread->now_us);
+    /* The library looks at its own time-outs only when some socket of the context was ready; this stands in
+     * for one. */
+    for (guint i = 0; ws->socket_count > 0 && i < ws->contexts->len; i++)
+        lws_cancel_service(g_ptr_array_index(ws->contexts, i));
 }
 
 /* --- The library's callback: unpack and call --- */
@@ -320,6 +339,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return write_one(session->ws);
+    case LWS_CALLBACK_TIMER:
+        return close_now(session->ws);
     case LWS_CALLBACK_CLOSED:
         conn_free(session);
         return 0;

@@ -57,6 +57,7 @@ static const struct {
     {400, "GET / HTTP/1.1 \r\nHost: h\r\n\r\n"},
     {400, "GET / http/1.1\r\nHost: h\r\n\r\n"},
     {400, "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"},
+    {400, "GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n"},
     {400, "GET x HTTP/1.1\r\nHost: h\r\n\r\n"},
     {400, "GET http://h HTTP/1.1\r\nHost: h\r\n\r\n"},
     {400, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"},
