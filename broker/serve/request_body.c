@@ -31,6 +31,29 @@ static gboolean is_json_type(HttpSlice content_type)
            (len > 5 && g_ascii_strncasecmp(subtype + len - 5, "+json", 5) == 0);
 }
 
+/* Existing clients may send U+0000 in free text, which the strict reader refuses: its escape (the raw byte is
+ * no JSON) becomes blanks, which separate words just as it does. Returns a copy, or NULL when there is none.
+ */
+static char *without_nul(const guint8 *data, gsize len)
+{
+    static const char escape[] = "\\u0000";
+    const gsize escape_len = sizeof escape - 1;
+    if (memmem(data, len, escape, escape_len) == NULL)
+        return NULL;
+    char *copy = g_memdup2(data, len);
+    /* A backslash escapes the character behind it, so that "\\\\u0000" (an escaped backslash) is left alone.
+     */
+    for (gsize i = 0; i + escape_len <= len; i++) {
+        if (copy[i] != '\\')
+            continue;
+        if (memcmp(copy + i, escape, escape_len) == 0)
+            memset(copy + i, ' ', escape_len);
+        else
+            i++;
+    }
+    return copy;
+}
+
 void request_body_init(RequestBody *body, HttpSlice content_type, const guint8 *data, gsize len)
 {
     *body = (RequestBody){0};
@@ -43,7 +66,8 @@ void request_body_init(RequestBody *body, HttpSlice content_type, const guint8 *
                     "Input should be a valid dictionary (send it as application/json)");
         return;
     }
-    body->doc = json_doc_parse(data, len, LIMIT_HTTP_BODY_BYTES, NULL);
+    g_autofree char *copy = without_nul(data, len);
+    body->doc = json_doc_parse(copy != NULL ? (const void *)copy : data, len, LIMIT_HTTP_BODY_BYTES, NULL);
     if (body->doc == NULL) {
         add_problem(body, NULL, "json_invalid", "JSON decode error");
         return;

@@ -36,6 +36,9 @@ static void test_good(void)
     check_good(SEARCH_TEXT, "{\"q\":\"\",\"k\":8,\"scope\":\"history\"}", "", 8, "history");
     check_good(SEARCH_TEXT, "{\"q\":\"x\",\"unknown\":[1,{}],\"term\":5}", "x", 10, "");
     check_good(SEARCH_TEXT, "{\"q\":\"caff\\u00e8\"}", "caffè", 10, "");
+    check_good(SEARCH_TEXT, "{\"q\":\"a\\u0000b\"}", "a      b", 10, "");
+    check_good(SEARCH_TEXT, "{\"q\":\"a\\\\u0000b\"}", "a\\u0000b", 10, "");
+    check_good(SEARCH_TEXT, "{\"q\":\"\\\\\\u0000\"}", "\\      ", 10, "");
     check_good(SEARCH_LOOKUP, "{\"term\":\"caesar\"}", "caesar", 5, "");
     check_good(SEARCH_LOOKUP, "{\"term\":\"c\",\"limit\":\"3\",\"scope\":7}", "c", 3, "");
 }
