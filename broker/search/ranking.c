@@ -12,7 +12,7 @@
 
 /* Weights of the columns pack_path, page_file, title, summary, pack_summary, body in BM25; docs/search.md
  * says how they were chosen. None is 0, so that every match has a score below 0. */
-#define RANK "bm25(page_text, 0.5, 4.0, 16.0, 8.0, 0.1, 1.0)"
+#define RANK "bm25(page_text, 0.5, 4.0, 24.0, 12.0, 0.01, 1.0)"
 /* What a match of a stand-in counts, compared with one of a word that was typed. */
 #define STAND_IN_DISCOUNT 0.4
 /* Pages taken from each side when scores of two rankings are added. */

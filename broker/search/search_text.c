@@ -47,7 +47,7 @@ static guint cut_length(const char *text, gsize len)
 static gsize find_cut(const char *text, gsize len)
 {
     gsize pos = 0;
-    while (pos < len && cut_length(text + pos, len - pos) == 0)
+    while (pos < len && ((guchar)text[pos] < FIRST_BYTE_MIN || cut_length(text + pos, len - pos) == 0))
         pos++;
     return pos;
 }
