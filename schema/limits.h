@@ -14,10 +14,10 @@
 #define LIMIT_PACK_FILES 100000      /* files of one pack */
 #define LIMIT_PACK_FILE_BYTES (8 * 1024 * 1024)
 #define LIMIT_PACK_BYTES (256 * 1024 * 1024)
-#define LIMIT_PACK_WARNINGS 100 /* kept per pack; further ones are only counted */
+#define LIMIT_PACK_WARNINGS 100        /* kept per pack; further ones are only counted */
 #define LIMIT_SCAN_PROBLEMS 1000       /* lines kept of one scan; further ones are only counted */
 #define LIMIT_SCAN_DIRECTORIES 1000000 /* directories looked into by one scan, besides those of wikis */
-#define LIMIT_PACKS 200000                             /* packs of one broker's own packs directory */
+#define LIMIT_PACKS 200000             /* packs of one broker's own packs directory */
 #define LIMIT_STORE_BYTES (50ULL * 1024 * 1024 * 1024) /* mirrored releases, all together */
 #define LIMIT_MANIFEST_BYTES (256 * 1024)              /* manifest.yaml */
 #define LIMIT_MANIFEST_SIG_BYTES (32 * 1024 * 1024)    /* manifest.sig: two hashes and a name per page */
@@ -47,6 +47,9 @@
 #define LIMIT_KEY_FILE_BYTES 4096
 #define LIMIT_TRUST_BYTES (4 * 1024 * 1024)
 #define LIMIT_TRUST_ENTRIES 10000
+#define LIMIT_TRUST_PATHS 1000                     /* globs of one entry */
+#define LIMIT_TRUST_TEXT_BYTES 1024                /* a name or note; longer ones are cut */
+#define LIMIT_KEY_NAME_BYTES 256                   /* the name in a key file and of a key in a signed note */
 #define LIMIT_KDF_MEMORY_BYTES (256 * 1024 * 1024) /* a key file must not make us allocate more */
 #define LIMIT_KDF_PASSES 16
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs a fuzz target without libFuzzer: over every file of the given directories, and over a fixed number of mutations of each (seeded, so that every
- * run does the same). This is what CTest runs; the fuzz preset links libFuzzer instead of this file.
+ * Runs a fuzz target without libFuzzer: over every file of the given directories, and over a fixed number of
+ * mutations of each (seeded, so that every run does the same). This is what CTest runs; the fuzz preset links
+ * libFuzzer instead of this file.
  */
 #include <glib.h>
 #include <glib/gstdio.h>
