@@ -450,6 +450,8 @@ Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *remo
     }
     if (directories != NULL)
         add_directories(changes, known, directories);
+    if (changes->len == 0)
+        return catalog_new(node_ref(base->root), base->generation + 1);
     g_array_sort(changes, compare_changes);
     const Change *first = (const Change *)(gconstpointer)changes->data;
     ChangeRange all = {first, first + changes->len, 0};

@@ -1,188 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Scanning on a real file system: what is found, what is refused and how it is named, what is read again and
- * what is not, and that nothing outside the packs directory is ever touched, with openat2 and without it.
+ * Scanning packs that mean no harm: what is found, how broken ones are named, what is read again and what is
+ * not, and in which form files are served. Hostile trees: mirror_pack_hostile_test.c.
  */
-#include "mirror/store/pack_scan.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <string.h>
-#include <sys/fsuid.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "mirror/store/pack_dir.h"
-#include "schema/limits.h"
 #include "signing/hash.h"
+#include "tests/unit/pack_tree.h"
 
-#define INDEX_TWO_ROWS                                                                                       \
-    "# Wiki Index\n\n| File | Title | Summary |\n|---|---|---|\n| a.md | A | first |\n| b.md | B | second "  \
-    "|\n"
-#define MANIFEST "name: n\nversion: 1.2.3\nsummary: A summary\nlanguage: it\n"
-
-/* --- A packs directory per test, with something beside it that must not be reached --- */
-
-typedef struct {
-    char *top;
-    char *packs;
-    char *outside;
-    PackRoot *root;
-    Catalog *catalog; /* after the latest scan() */
-} Fixture;
-
-/* In place, so that the inode stays. (g_file_set_contents_full would do so without truncating.) */
-static void write_file(const char *path, const char *text, gsize len)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-    g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(write(fd, text, len), ==, (gssize)len);
-    close(fd);
-}
-
-static void put(const Fixture *fixture, const char *path, const char *text)
-{
-    g_autofree char *full = g_build_filename(fixture->packs, path, NULL);
-    write_file(full, text, strlen(text));
-}
-
-static void put_pack(const Fixture *fixture, const char *path)
-{
-    g_autofree char *manifest = g_strconcat(path, "/manifest.yaml", NULL);
-    g_autofree char *index = g_strconcat(path, "/wiki/index.md", NULL);
-    g_autofree char *page = g_strconcat(path, "/wiki/a.md", NULL);
-    put(fixture, manifest, MANIFEST);
-    put(fixture, index, INDEX_TWO_ROWS);
-    put(fixture, page, "page\n");
-}
-
-static void make_directory(const Fixture *fixture, const char *path)
-{
-    g_autofree char *full = g_build_filename(fixture->packs, path, NULL);
-    g_assert_cmpint(g_mkdir_with_parents(full, 0755), ==, 0);
-}
-
-static void make_link(const Fixture *fixture, const char *target, const char *path)
-{
-    g_autofree char *full = g_build_filename(fixture->packs, path, NULL);
-    g_assert_cmpint(symlink(target, full), ==, 0);
-}
-
-/* A file of that size that takes no room on disk. */
-static void put_sparse(const Fixture *fixture, const char *path, gint64 size)
-{
-    put(fixture, path, "");
-    g_autofree char *full = g_build_filename(fixture->packs, path, NULL);
-    g_assert_cmpint(truncate(full, size), ==, 0);
-}
-
-static void delete_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-    for (const char *name; dir != NULL && (name = g_dir_read_name(dir)) != NULL;) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-        delete_tree(child);
-    }
-    g_assert_cmpint(g_remove(path), ==, 0);
-}
-
-static void discard(const Fixture *fixture, const char *path)
-{
-    g_autofree char *full = g_build_filename(fixture->packs, path, NULL);
-    delete_tree(full);
-}
-
-static void set_up(Fixture *fixture, gconstpointer walk)
-{
-    pack_dir_force_walk(walk != NULL);
-    fixture->top = g_dir_make_tmp("kontor-scan-XXXXXX", NULL);
-    fixture->packs = g_build_filename(fixture->top, "packs", NULL);
-    fixture->outside = g_build_filename(fixture->top, "outside", NULL);
-    g_assert_cmpint(g_mkdir(fixture->packs, 0755), ==, 0);
-    g_autofree char *secret = g_build_filename(fixture->outside, "wiki", "index.md", NULL);
-    write_file(secret, INDEX_TWO_ROWS, strlen(INDEX_TWO_ROWS));
-    fixture->root = pack_root_open(fixture->packs, NULL);
-    g_assert_nonnull(fixture->root);
-    fixture->catalog = catalog_new_empty();
-}
-
-static void tear_down(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    pack_dir_force_walk(FALSE);
-    pack_root_unref(fixture->root);
-    catalog_unref(fixture->catalog);
-    delete_tree(fixture->top);
-    g_free(fixture->top);
-    g_free(fixture->packs);
-    g_free(fixture->outside);
-}
-
-/* --- Scanning and asking --- */
-
-static PackScan *scan(Fixture *fixture, const char *prefix)
-{
-    GError *error = NULL;
-    PackScan *result = pack_scan(fixture->root, prefix, fixture->catalog, 2, &error);
-    g_assert_no_error(error);
-    Catalog *next =
-        catalog_with_changes(fixture->catalog, result->upserts, result->removals, result->directories);
-    catalog_unref(fixture->catalog);
-    fixture->catalog = next;
-    return result;
-}
-
-static void rescan(Fixture *fixture)
-{
-    pack_scan_free(scan(fixture, ""));
-}
-
-static const CatalogPack *place(const Fixture *fixture, const char *path)
-{
-    return catalog_place(fixture->catalog, path, strlen(path));
-}
-
-static gboolean has_line(GPtrArray *lines, const char *text)
-{
-    for (guint i = 0; i < lines->len; i++)
-        if (strstr(g_ptr_array_index(lines, i), text) != NULL)
-            return TRUE;
-    return FALSE;
-}
-
-static void assert_one_line_each(GPtrArray *lines)
-{
-    for (guint i = 0; i < lines->len; i++) {
-        const char *line = g_ptr_array_index(lines, i);
-        g_assert_true(g_utf8_validate(line, -1, NULL));
-        for (const char *c = line; *c != '\0'; c++)
-            g_assert_cmpuint((guchar)*c, >=, 0x20);
-    }
-}
-
-static char *children_of(const Fixture *fixture, const char *path)
-{
-    g_autoptr(GPtrArray) children = NULL;
-    if (!catalog_children(fixture->catalog, path, strlen(path), &children, NULL))
-        return g_strdup("(none)");
-    g_ptr_array_add(children, NULL);
-    return g_strjoinv(" ", (char **)children->pdata);
-}
-
-static void assert_children(const Fixture *fixture, const char *path, const char *expected)
-{
-    g_autofree char *children = children_of(fixture, path);
-    g_assert_cmpstr(children, ==, expected);
-}
-
-static const CatalogFile *file_of(const CatalogPack *pack, const char *name)
-{
-    return catalog_pack_file(pack, name, strlen(name));
-}
+#define GROUP "/mirror/pack_scan/"
 
 /* --- What is found --- */
 
@@ -374,18 +198,6 @@ static void test_too_many_names(Fixture *fixture, gconstpointer walk)
     assert_problem(fixture, "bad", "more than 100000 names");
 }
 
-static void assert_warning(const Fixture *fixture, const char *path, const char *text)
-{
-    const CatalogPack *pack = place(fixture, path);
-    g_assert_nonnull(pack);
-    g_assert_true(pack->is_pack);
-    g_assert_null(pack->problem);
-    assert_one_line_each(pack->warnings);
-    if (!has_line(pack->warnings, text))
-        g_error("no warning has \"%s\"; the first of %u is: %s", text, pack->warnings->len,
-                pack->warnings->len > 0 ? (const char *)g_ptr_array_index(pack->warnings, 0) : "");
-}
-
 static void test_manifest_warnings(Fixture *fixture, gconstpointer walk)
 {
     (void)walk;
@@ -432,126 +244,6 @@ static void test_warnings_are_bounded(Fixture *fixture, gconstpointer walk)
     rescan(fixture);
     g_assert_cmpuint(place(fixture, "p")->warnings->len, ==, LIMIT_PACK_WARNINGS + 1);
     assert_warning(fixture, "p", "7 further warnings");
-}
-
-/* --- Hostile trees --- */
-
-static void test_links_are_not_followed(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "p");
-    make_link(fixture, fixture->outside, "linked-pack");
-    make_link(fixture, "../outside", "linked-relative");
-    make_link(fixture, "..", "p/up");
-    make_link(fixture, "../../../outside", "p/wiki/outside");
-    make_link(fixture, "a.md", "p/wiki/alias.md");
-    make_link(fixture, "/proc/self/root/etc", "p/wiki/magic");
-    put(fixture, "q/manifest.yaml", MANIFEST);
-    make_link(fixture, "../../outside/wiki", "q/wiki");
-    make_directory(fixture, "r/wiki");
-    make_link(fixture, "../../outside/wiki/index.md", "r/manifest.yaml");
-    g_autoptr(PackScan) result = scan(fixture, "");
-    g_assert_cmpuint(result->places, ==, 3);
-    g_assert_cmpuint(catalog_pack_count(fixture->catalog), ==, 1);
-    g_assert_cmpuint(place(fixture, "p")->file_count, ==, 3);
-    g_assert_true(has_line(result->problems, "linked-pack: symbolic link, not followed"));
-    g_assert_true(has_line(result->problems, "linked-relative: "));
-    g_assert_true(has_line(result->problems, "p/up: "));
-    assert_warning(fixture, "p", "wiki/outside: symbolic link");
-    assert_warning(fixture, "p", "wiki/alias.md: symbolic link");
-    assert_warning(fixture, "p", "wiki/magic: symbolic link");
-    g_assert_true(has_line(place(fixture, "q")->warnings, "wiki: not a directory"));
-    g_assert_true(has_line(place(fixture, "r")->warnings, "manifest.yaml: not a regular file"));
-    assert_children(fixture, "", "p q r");
-    static const char *const prefixes[] = {"linked-pack", "linked-relative", "p/up", "p/up/p"};
-    for (guint i = 0; i < G_N_ELEMENTS(prefixes); i++) {
-        g_autoptr(PackScan) below = scan(fixture, prefixes[i]);
-        g_assert_cmpuint(below->upserts->len, ==, 0);
-        assert_children(fixture, "", "p q r");
-    }
-}
-
-static void test_special_files(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "p");
-    g_autofree char *page = g_build_filename(fixture->packs, "p/wiki/pipe.md", NULL);
-    g_assert_cmpint(mkfifo(page, 0644), ==, 0);
-    make_directory(fixture, "q");
-    g_autofree char *manifest = g_build_filename(fixture->packs, "q/manifest.yaml", NULL);
-    g_assert_cmpint(mkfifo(manifest, 0644), ==, 0);
-    rescan(fixture); /* and does not wait for somebody to write into a pipe */
-    assert_warning(fixture, "p", "wiki/pipe.md: neither file nor directory");
-    g_assert_null(place(fixture, "q"));
-}
-
-static void test_bad_names(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "p");
-    put(fixture, "p/wiki/\xff.md", "x");
-    put(fixture, "p/wiki/line\nbreak.md", "x");
-    put(fixture, "p/wiki/\x1b[31m.md", "x");
-    put(fixture, "p/wiki/.hidden.md", "x");
-    put(fixture, "p/wiki/.obsidian/x.md", "x");
-    put(fixture, "p/wiki/blank name.md", "x"); /* odd, but a name */
-    put_pack(fixture, "bad\nname");
-    put_pack(fixture, "bad\xfename");
-    g_autoptr(PackScan) result = scan(fixture, "");
-    assert_one_line_each(result->problems);
-    g_assert_cmpuint(result->problems->len, ==, 2);
-    g_assert_true(has_line(result->problems, "bad\\x0aname: "));
-    g_assert_true(has_line(result->problems, "bad\\xfename: "));
-    g_assert_cmpuint(place(fixture, "p")->file_count, ==, 4);
-    g_assert_cmpuint(place(fixture, "p")->warnings->len, ==, 3);
-    assert_warning(fixture, "p", "wiki/\\xff.md: ");
-    assert_warning(fixture, "p", "wiki/line\\x0abreak.md: ");
-    g_assert_nonnull(file_of(place(fixture, "p"), "wiki/blank name.md"));
-    assert_children(fixture, "", "p");
-}
-
-static void test_depth_and_length(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "p");
-    g_autoptr(GString) deep = g_string_new("d");
-    g_autoptr(GString) page = g_string_new("p/wiki");
-    for (int i = 0; i < LIMIT_PATH_DEPTH + 8; i++) {
-        g_string_append(deep, "/d");
-        g_string_append(page, "/d");
-    }
-    put_pack(fixture, deep->str);
-    g_string_append(page, "/x.md");
-    put(fixture, page->str, "x");
-    g_autofree char *name = g_strnfill(200, 'n');
-    g_autofree char *longest = g_strconcat("p/wiki/", name, "/", name, "/", name, "/x.md", NULL);
-    put(fixture, longest, "x");
-    g_autoptr(PackScan) result = scan(fixture, "");
-    g_assert_cmpuint(catalog_pack_count(fixture->catalog), ==, 1);
-    g_assert_cmpuint(result->problems->len, ==, 1);
-    g_assert_cmpuint(place(fixture, "p")->file_count, ==, 3);
-    g_assert_cmpuint(place(fixture, "p")->warnings->len, ==, 2);
-}
-
-static void test_prefixes_that_are_not_looked_into(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "p");
-    put_pack(fixture, "p/wiki/inner");
-    put_pack(fixture, "p/raw/inner");
-    put_pack(fixture, "p/.hidden");
-    rescan(fixture);
-    static const char *const prefixes[] = {
-        "..",           "../outside",  "/",   "p/",     "p//wiki", "p/wiki", "p/raw",      "p/.hidden",
-        "p/wiki/inner", "p/raw/inner", "./p", "p/../p", "p\nq",    "\xff",   "missing/a/b"};
-    for (guint i = 0; i < G_N_ELEMENTS(prefixes); i++) {
-        g_autoptr(PackScan) result = scan(fixture, prefixes[i]);
-        g_assert_cmpuint(result->upserts->len, ==, 0);
-        g_assert_cmpuint(result->removals->len, ==, 0);
-        g_assert_cmpuint(result->places, ==, 0);
-        g_assert_cmpuint(catalog_pack_count(fixture->catalog), ==, 1);
-        assert_children(fixture, "p/raw", "");
-    }
 }
 
 /* --- What is read again --- */
@@ -655,39 +347,6 @@ static void test_reading_files(Fixture *fixture, gconstpointer walk)
 
 /* --- Parts of the tree --- */
 
-static void describe(const Catalog *catalog, const char *path, GString *out)
-{
-    g_autoptr(GPtrArray) children = NULL;
-    gboolean has_pack = FALSE;
-    g_assert_true(catalog_children(catalog, path, strlen(path), &children, &has_pack));
-    g_string_append_printf(out, "%s %d\n", path, has_pack);
-    const CatalogPack *pack = catalog_place(catalog, path, strlen(path));
-    for (guint i = 0; pack != NULL && i < pack->file_count; i++)
-        g_string_append_printf(out, " %s %" G_GUINT64_FORMAT "\n", pack->files[i].name,
-                               pack->files[i].identity.inode);
-    for (guint i = 0; pack != NULL && i < pack->warnings->len; i++)
-        g_string_append_printf(out, " ! %s\n", (const char *)g_ptr_array_index(pack->warnings, i));
-    for (guint i = 0; i < children->len; i++) {
-        g_autofree char *child =
-            g_strconcat(path, path[0] != '\0' ? "/" : "", g_ptr_array_index(children, i), NULL);
-        describe(catalog, child, out);
-    }
-}
-
-static char *description(const Catalog *catalog)
-{
-    GString *out = g_string_new(NULL);
-    describe(catalog, "", out);
-    return g_string_free(out, FALSE);
-}
-
-static void remove_if_there(const Fixture *fixture, const char *path)
-{
-    g_autofree char *full = g_build_filename(fixture->packs, path, NULL);
-    if (g_file_test(full, G_FILE_TEST_EXISTS))
-        delete_tree(full);
-}
-
 static void random_change(const Fixture *fixture, GRand *rng, const char *directory)
 {
     static const char *const files[] = {"/manifest.yaml", "/wiki/index.md", "/wiki/a.md", "/raw/x.md",
@@ -754,180 +413,6 @@ static void test_threads_give_the_same(Fixture *fixture, gconstpointer walk)
             expected = g_strdup(got);
         g_assert_cmpstr(got, ==, expected);
     }
-}
-
-/* --- What the system refuses --- */
-
-static void test_unreadable_directories(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "open");
-    put_pack(fixture, "closed/p");
-    put_pack(fixture, "part");
-    put(fixture, "part/wiki/secret/x.md", "x");
-    rescan(fixture);
-    g_autofree char *closed = g_build_filename(fixture->packs, "closed", NULL);
-    g_autofree char *secret = g_build_filename(fixture->packs, "part/wiki/secret", NULL);
-    g_assert_cmpint(g_chmod(fixture->top, 0755), ==, 0);
-    g_assert_cmpint(g_chmod(closed, 0), ==, 0);
-    g_assert_cmpint(g_chmod(secret, 0), ==, 0);
-    /* root may read everything, so this thread steps down; a scan with one thread runs in it. */
-    int uid = setfsuid(geteuid() == 0 ? 65534 : geteuid());
-    g_autoptr(PackScan) result = pack_scan(fixture->root, "", fixture->catalog, 1, NULL);
-    setfsuid((uid_t)uid);
-    g_assert_cmpint(g_chmod(closed, 0755), ==, 0);
-    g_assert_cmpint(g_chmod(secret, 0755), ==, 0);
-    g_assert_true(has_line(result->problems, "closed: Permission denied"));
-    g_assert_cmpuint(result->removals->len, ==, 1); /* what is in it cannot be served */
-    g_assert_cmpuint(result->upserts->len, ==, 1);
-    const CatalogPack *part = g_ptr_array_index(result->upserts, 0);
-    g_assert_true(part->is_pack);
-    g_assert_true(has_line(part->warnings, "wiki/secret: directory may not be read"));
-}
-
-static void limit_descriptors(guint more)
-{
-    struct rlimit limit;
-    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    int next = dup(0);
-    g_assert_cmpint(next, >=, 0);
-    close(next);
-    limit.rlim_cur = more > 0 ? (rlim_t)next + more : limit.rlim_max;
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-}
-
-/* Too few descriptors for a directory or for the wiki in it: nothing that was there disappears. */
-static void test_out_of_descriptors(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "a/p");
-    put_pack(fixture, "b");
-    make_directory(fixture, "b/empty");
-    make_directory(fixture, "a/raw");
-    rescan(fixture);
-    g_autofree char *before = description(fixture->catalog);
-    put(fixture, "b/wiki/more.md", "x");
-    for (guint more = 1; more <= 3; more++) {
-        limit_descriptors(more);
-        g_autoptr(GError) error = NULL;
-        PackScan *result = pack_scan(fixture->root, "", fixture->catalog, 1, &error);
-        limit_descriptors(0);
-        if (more == 3) { /* enough: top, place, wiki */
-            g_assert_cmpuint(result->upserts->len, ==, 1);
-            g_assert_cmpuint(result->problems->len, ==, 0);
-            pack_scan_free(result);
-            continue;
-        }
-        g_assert_nonnull(result);
-        g_assert_cmpuint(result->upserts->len, ==, 0);
-        g_assert_cmpuint(result->removals->len, ==, 0);
-        g_assert_true(has_line(result->problems, "Too many open files"));
-        g_assert_true(has_line(result->problems, "left as it was"));
-        g_autoptr(Catalog) after =
-            catalog_with_changes(fixture->catalog, result->upserts, result->removals, result->directories);
-        g_autofree char *got = description(after);
-        g_assert_cmpstr(got, ==, before);
-        pack_scan_free(result);
-    }
-}
-
-/* --- While somebody writes --- */
-
-typedef struct {
-    const Fixture *fixture;
-    int stop;
-} Writer;
-
-/* By renaming, as careful publishers do: the file has two rows or three and nothing else. */
-static gpointer keep_writing(gpointer data)
-{
-    Writer *writer = data;
-    g_autofree char *index = g_build_filename(writer->fixture->packs, "busy/wiki/index.md", NULL);
-    while (!g_atomic_int_get(&writer->stop)) {
-        g_assert_true(g_file_set_contents(index, INDEX_TWO_ROWS "| c.md | C | third |\n", -1, NULL));
-        g_assert_true(g_file_set_contents(index, INDEX_TWO_ROWS, -1, NULL));
-        remove_if_there(writer->fixture, "comes-and-goes");
-        put_pack(writer->fixture, "comes-and-goes");
-    }
-    return NULL;
-}
-
-static void test_scanning_while_writing(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    put_pack(fixture, "busy");
-    put_pack(fixture, "quiet");
-    Writer writer = {fixture, FALSE};
-    GThread *thread = g_thread_new("writer", keep_writing, &writer);
-    guint restless = 0;
-    for (int i = 0; i < 60; i++) {
-        rescan(fixture);
-        const CatalogPack *busy = place(fixture, "busy");
-        g_assert_nonnull(busy);
-        if (busy->problem != NULL) {
-            g_assert_nonnull(strstr(busy->problem, "changed on disk 3 times"));
-            restless++;
-        } else if (busy->is_pack) {
-            g_assert_cmpuint(busy->rows_indexed, >=, 2);
-            g_assert_cmpuint(busy->rows_indexed, <=, 3);
-        }
-        g_assert_true(place(fixture, "quiet")->is_pack);
-    }
-    g_atomic_int_set(&writer.stop, TRUE);
-    g_thread_join(thread);
-    g_test_message("%u of 60 scans found the busy pack changing", restless);
-    rescan(fixture);
-    g_assert_null(place(fixture, "busy")->problem); /* quiet again: well again */
-    g_assert_cmpuint(place(fixture, "busy")->rows_indexed, ==, 2);
-    g_assert_true(place(fixture, "comes-and-goes")->is_pack);
-}
-
-/* Swaps a directory for a link to the outside and back, in one step each time, as fast as it can. */
-static gpointer keep_swapping(gpointer data)
-{
-    Writer *writer = data;
-    const char *packs = writer->fixture->packs;
-    g_autofree char *pack = g_build_filename(packs, "p", NULL);
-    g_autofree char *sub = g_build_filename(packs, "s", "wiki", "sub", NULL);
-    g_autofree char *pack_link = g_build_filename(packs, ".pack-link", NULL);
-    g_autofree char *sub_link = g_build_filename(packs, ".sub-link", NULL);
-    while (!g_atomic_int_get(&writer->stop)) {
-        g_assert_cmpint(renameat2(AT_FDCWD, pack, AT_FDCWD, pack_link, RENAME_EXCHANGE), ==, 0);
-        g_assert_cmpint(renameat2(AT_FDCWD, sub, AT_FDCWD, sub_link, RENAME_EXCHANGE), ==, 0);
-    }
-    return NULL;
-}
-
-static void test_links_swapped_in(Fixture *fixture, gconstpointer walk)
-{
-    (void)walk;
-    enum { SCAN_US = 700 * 1000 };
-    put_pack(fixture, "p");
-    put_pack(fixture, "s");
-    make_directory(fixture, "s/wiki/sub");
-    /* Names are read many at once: with these, time passes between reading the name "sub" and opening it. */
-    for (int i = 0; i < 60; i++) {
-        g_autofree char *sibling = g_strdup_printf("s/wiki/sibling-%d", i);
-        make_directory(fixture, sibling);
-    }
-    make_link(fixture, fixture->outside, ".pack-link");
-    make_link(fixture, fixture->outside, ".sub-link");
-    g_autofree char *secret = g_build_filename(fixture->outside, "wiki", "secret.md", NULL);
-    write_file(secret, "secret", 6);
-    Writer writer = {fixture, FALSE};
-    GThread *thread = g_thread_new("swapper", keep_swapping, &writer);
-    gint64 end_us = g_get_monotonic_time() + SCAN_US;
-    for (guint i = 0; g_get_monotonic_time() < end_us; i++) {
-        g_autoptr(PackScan) result =
-            pack_scan(fixture->root, i % 2 == 0 ? "" : "p", NULL, /* threads= */ 1 + i % 2, NULL);
-        for (guint j = 0; j < result->upserts->len; j++) {
-            const CatalogPack *pack = g_ptr_array_index(result->upserts, j);
-            g_assert_null(file_of(pack, "wiki/secret.md"));
-            g_assert_null(file_of(pack, "wiki/sub/wiki/secret.md"));
-        }
-    }
-    g_atomic_int_set(&writer.stop, TRUE);
-    g_thread_join(thread);
 }
 
 /* --- Signatures --- */
@@ -1041,53 +526,30 @@ static void test_text_names(Fixture *fixture, gconstpointer walk)
         g_assert_false(pack_file_is_text(binaries[i]));
 }
 
-static void add(const char *name, void (*function)(Fixture *, gconstpointer))
-{
-    g_autofree char *path = g_strconcat("/mirror/pack_scan/", name, NULL);
-    g_test_add(path, Fixture, NULL, set_up, function, tear_down);
-}
-
-/* Once with openat2 and once with the walk that stands in for it. */
-static void add_both(const char *name, void (*function)(Fixture *, gconstpointer))
-{
-    add(name, function);
-    g_autofree char *path = g_strconcat("/mirror/pack_scan/walk/", name, NULL);
-    g_test_add(path, Fixture, GINT_TO_POINTER(TRUE), set_up, function, tear_down);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     signing_init();
-    add_both("pack", test_pack);
-    add("place-without-index", test_place_without_index);
-    add_both("tree", test_tree);
-    add("pack-in-root", test_pack_in_root);
-    add("root", test_root);
-    add("index-not-utf8", test_index_not_utf8);
-    add("index-too-large", test_index_too_large);
-    add_both("index-is-link", test_index_is_link);
-    add("pack-too-large", test_pack_too_large);
-    add("too-many-names", test_too_many_names);
-    add("manifest-warnings", test_manifest_warnings);
-    add("case-collisions", test_case_collisions);
-    add("warnings-bounded", test_warnings_are_bounded);
-    add_both("links", test_links_are_not_followed);
-    add_both("special-files", test_special_files);
-    add("bad-names", test_bad_names);
-    add("depth-and-length", test_depth_and_length);
-    add_both("odd-prefixes", test_prefixes_that_are_not_looked_into);
-    add("changes", test_changes_are_noticed);
-    add("one-tick", test_writes_within_one_tick);
-    add_both("reading", test_reading_files);
-    add_both("partial", test_partial_scan_equals_whole);
-    add("threads", test_threads_give_the_same);
-    add_both("unreadable", test_unreadable_directories);
-    add_both("out-of-descriptors", test_out_of_descriptors);
-    add("while-writing", test_scanning_while_writing);
-    add_both("links-swapped-in", test_links_swapped_in);
-    add("signed-hashes", test_signed_hashes);
-    add("served-form", test_served_form);
-    add("text-names", test_text_names);
+    add_both(GROUP, "pack", test_pack);
+    add(GROUP, "place-without-index", test_place_without_index);
+    add_both(GROUP, "tree", test_tree);
+    add(GROUP, "pack-in-root", test_pack_in_root);
+    add(GROUP, "root", test_root);
+    add(GROUP, "index-not-utf8", test_index_not_utf8);
+    add(GROUP, "index-too-large", test_index_too_large);
+    add_both(GROUP, "index-is-link", test_index_is_link);
+    add(GROUP, "pack-too-large", test_pack_too_large);
+    add(GROUP, "too-many-names", test_too_many_names);
+    add(GROUP, "manifest-warnings", test_manifest_warnings);
+    add(GROUP, "case-collisions", test_case_collisions);
+    add(GROUP, "warnings-bounded", test_warnings_are_bounded);
+    add(GROUP, "changes", test_changes_are_noticed);
+    add(GROUP, "one-tick", test_writes_within_one_tick);
+    add_both(GROUP, "reading", test_reading_files);
+    add_both(GROUP, "partial", test_partial_scan_equals_whole);
+    add(GROUP, "threads", test_threads_give_the_same);
+    add(GROUP, "signed-hashes", test_signed_hashes);
+    add(GROUP, "served-form", test_served_form);
+    add(GROUP, "text-names", test_text_names);
     return g_test_run();
 }
