@@ -300,9 +300,11 @@ static gboolean scan_member(Cursor *c, NodeMessage *message, guint32 *seen)
 
 gboolean node_message_scan(NodeMessage *ret, const char *text, gsize len)
 {
+    memset(ret, 0, sizeof *ret);
+    if (len == 0)
+        return FALSE; /* `text` may be NULL */
     Cursor c = {text, text + len};
     guint32 seen = 0;
-    memset(ret, 0, sizeof *ret);
     skip_space(&c);
     if (!scan_byte(&c, '{'))
         return FALSE;
