@@ -12,6 +12,7 @@
 #include "broker/relay/shard.h"
 
 #include "schema/limits.h"
+#include "schema/text.h"
 
 #include <string.h>
 
@@ -47,6 +48,12 @@ static gboolean read_base64(const MessageField *field, guint8 *ret, gsize len)
            base64_decode_exact(text, ret, len);
 }
 
+/* Two ids that look the same on a screen should be the same: so no blanks around one. */
+static gboolean is_good_node_id(const char *id, gsize len)
+{
+    return message_text_is_printable(id, len) && text_trim(id, len).len == len;
+}
+
 static const char *check_identity(const RelayConn *conn, const NodeMessage *message, Registration *ret)
 {
     const MessageField *id = &message->fields[MESSAGE_KEY_NODE_ID];
@@ -67,7 +74,7 @@ static const char *check_identity(const RelayConn *conn, const NodeMessage *mess
         !ed25519_verify(ret->signing_key, signed_bytes, sizeof conn->nonce + ret->node_id_len,
                         signature_bytes))
         return "invalid_signature";
-    return message_text_is_printable(ret->node_id, ret->node_id_len) ? NULL : "invalid_node_id";
+    return is_good_node_id(ret->node_id, ret->node_id_len) ? NULL : "invalid_node_id";
 }
 
 /* A word such as "mid" or "server-s". */

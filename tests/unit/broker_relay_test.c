@@ -160,6 +160,8 @@ static void test_field_checks(void)
     } cases[] = {
         {"a\tb", "", "invalid_node_id"},
         {long_id, "", "invalid_node_id"},
+        {" ", "", "invalid_node_id"},
+        {"a ", "", "invalid_node_id"},
         {"a\xe2\x80\xae"
          "b",
          "", "invalid_node_id"}, /* a direction override */
