@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Two I/O threads: routing between them, one registry for both, and a thousand Nodes."""
-import os
+import pathlib
 
 from lib import broker, node, packs
 
@@ -24,11 +24,13 @@ class Threads(broker.BrokerTest):
 
     def test_two_threads_serve(self):
         kontor = self.serving()
-        names = [open(f"/proc/{kontor.pid}/task/{task}/comm", encoding="ascii").read().strip()
-                 for task in os.listdir(f"/proc/{kontor.pid}/task")]
-        self.assertGreaterEqual(len([name for name in names if "io" in name]), 2, names)
+        broker.wait_until(lambda: {"io-0", "io-1"} <= self.thread_names(kontor), "two I/O threads")
         for _ in range(100):
             self.assertEqual(kontor.get("/tree").status, 200)
+
+    def thread_names(self, kontor):
+        directory = pathlib.Path(f"/proc/{kontor.pid}/task")
+        return {(task / "comm").read_text().strip() for task in directory.iterdir()}
 
     def test_queries_cross_threads(self):
         kontor = self.serving()

@@ -43,7 +43,7 @@ class Shutdown(broker.BrokerTest):
     def test_requests_in_flight_are_finished(self):
         kontor = self.serving()
         download = kontor.connect()
-        download.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        download.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         download.send_request("GET", "/packs/big/wiki/page.md")
         head = download.read_head()
         self.assertEqual(head[1], 200)
@@ -78,6 +78,8 @@ class Shutdown(broker.BrokerTest):
         started = time.monotonic()
         self.assertTrue(idle.at_end())
         self.assertTrue(silent.at_end())
+        idle.close()
+        silent.close()
         self.ended(kontor)
         self.assertLess(time.monotonic() - started, 8 if broker.SANITIZED else 3)
 

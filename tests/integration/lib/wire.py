@@ -63,7 +63,7 @@ class Connection:
     """One TCP (or TLS) connection."""
 
     def __init__(self, address, timeout=20.0, tls=None, server_name="localhost", source=None):
-        self.socket = socket.create_connection(address, timeout, source_address=source)
+        self.socket = socket.create_connection(address, timeout, source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=server_name)

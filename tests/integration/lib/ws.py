@@ -49,8 +49,8 @@ class WebSocket:
     """One client connection; reads answer PING by themselves unless `answer_pings` is False."""
 
     def __init__(self, address, path="/ws", timeout=20.0, headers=(), extensions=None, tls=None, server_name="localhost",
-                 answer_pings=True, receive_buffer=None):
-        self.connection = wire.Connection(address, timeout, tls=tls, server_name=server_name)
+                 answer_pings=True, receive_buffer=None, source=None):
+        self.connection = wire.Connection(address, timeout, tls=tls, server_name=server_name, source=source)
         self.answer_pings = answer_pings
         self.pings = 0
         self.messages = []
