@@ -25,6 +25,8 @@ struct TlsExchange {
     GByteArray *body;
     guint64 body_due;
     gboolean has_length;
+    gboolean must_close; /* HTTP/1 request without a length: where it ends is only known when the connection
+                            does */
     gboolean dispatched;
     HttpReply *reply;
     gboolean head_sent;
@@ -173,6 +175,9 @@ static gboolean write_head(TlsExchange *x)
                                         &at, end) != 0)
             return FALSE;
     }
+    if (x->must_close && lws_add_http_header_by_name(
+                             wsi, (const guint8 *)"connection:", (const guint8 *)"close", 5, &at, end) != 0)
+        return FALSE;
     const IoThread *thread = x->exchange.thread;
     if (lws_add_http_header_by_name(wsi, (const guint8 *)"date:", (const guint8 *)thread->date_line + 6,
                                     (int)thread->date_len - 8, &at, end) != 0)
@@ -221,7 +226,7 @@ int tls_http_writeable(struct lws *wsi, WsSession *session)
         lws_callback_on_writable(wsi);
         return 0;
     }
-    gboolean close = x->reply->close;
+    gboolean close = x->reply->close || x->must_close;
     io_thread_request_done(x->exchange.thread, &x->exchange, x->reply->status, x->body_sent);
     session->exchange = NULL;
     tls_exchange_free(x);
@@ -287,6 +292,7 @@ int tls_http_request(WsThread *ws, struct lws *wsi, WsSession *session)
     HttpMethod method = x->exchange.request.method;
     gboolean may_have_body = method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
     gboolean streamed = !x->has_length && lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0;
+    x->must_close = may_have_body && !x->has_length && !streamed;
     if (!may_have_body || (x->body_due == 0 && !streamed))
         dispatch(x);
     return 0;

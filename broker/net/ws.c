@@ -218,13 +218,17 @@ static void receive(WsConn *c, const void *data, gsize len)
 
 /* --- Sending --- */
 
+static const char ping_payload[] = {'k', 'o', 'n', 't', 'o', 'r'};
+
 /* One write; -1 drops the connection. */
 static int write_one(WsConn *c)
 {
     guint8 *at = c->ws->scratch + LWS_PRE;
     if (c->ping_due && c->state == WS_OPEN) {
         c->ping_due = FALSE;
-        if (lws_write(c->wsi, at, 0, LWS_WRITE_PING) < 0)
+        /* The library drops a write without bytes. */
+        memcpy(at, ping_payload, sizeof ping_payload);
+        if (lws_write(c->wsi, at, sizeof ping_payload, LWS_WRITE_PING) < 0)
             return -1;
     } else if (!g_queue_is_empty(&c->out)) {
         g_autoptr(GBytes) text = g_queue_pop_head(&c->out);
@@ -413,7 +417,8 @@ static struct lws_vhost *context_new(WsThread *ws, const char *cert_file, const 
     const struct lws_context_creation_info context_info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
+                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES |
+                   LWS_SERVER_OPTION_VALIDATE_UTF8,
         .foreign_loops = loops,
         .user = ws,
         .max_http_header_data = 2 * LIMIT_HTTP_HEAD_BYTES,
