@@ -117,6 +117,9 @@
 #define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
 #define LIMIT_FETCH_STALL_SECONDS                                                                            \
     15 /* without a single byte for so long: given up, whatever the total allows */
+#define LIMIT_DOWNLOAD_FILE_MS 20000          /* one file of a pack (contract: what a Node waits) */
+#define LIMIT_DOWNLOAD_SECONDS 1800           /* a whole pack, however many files it has */
+#define LIMIT_DOWNLOAD_REDIRECTS 5            /* hops per file */
 #define LIMIT_WS_HELD_BYTES (2 * 1024 * 1024) /* of a socket's messages while its registration is decided */
 #define LIMIT_REQUESTER_PUBKEY_BYTES 256      /* forwarded unread; a key takes 44 */
 #define LIMIT_REGISTRATION_BATCH 1024         /* registrations that share one transaction */
