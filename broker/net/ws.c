@@ -260,14 +260,9 @@ static void conn_due(WsConn *c, gint64 now_us)
         conn_close(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "no answer to pings");
         return;
     }
-    gint64 next_us = now_us + LIMIT_WS_PING_SECONDS * G_USEC_PER_SEC;
-    if (quiet_us >= LIMIT_WS_PING_SECONDS * G_USEC_PER_SEC) {
-        c->ping_due = TRUE;
-        lws_callback_on_writable(c->wsi);
-    } else {
-        next_us -= quiet_us;
-    }
-    wheel_set(&c->ws->wheel, &c->timer, next_us);
+    c->ping_due = TRUE;
+    lws_callback_on_writable(c->wsi);
+    wheel_set(&c->ws->wheel, &c->timer, now_us + LIMIT_WS_PING_SECONDS * G_USEC_PER_SEC);
 }
 
 void ws_thread_tick(WsThread *ws)
