@@ -29,35 +29,43 @@ typedef struct {
 void note_free(Note *note);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Note, note_free)
 
-/* Reads `len` bytes (≤ LIMIT_NOTE_BYTES). MALFORMED when it is not a note: no empty line, text without final
- * LF, control characters, not UTF-8, a malformed signature line, more than LIMIT_NOTE_SIGNATURES. */
+/* --- Notes --- */
+
+/* Reads `len` bytes. MALFORMED when it is not a note: no empty line, no signature, control characters, not
+ * UTF-8, a malformed signature line; LIMIT above LIMIT_NOTE_BYTES or LIMIT_NOTE_SIGNATURES. */
 Note *note_parse(const void *data, gsize len, GError **error);
-/* The note for `text` (UTF-8, ends with LF, no control characters: else MALFORMED) signed by one key. */
+/* The note for `text` (UTF-8, ends with LF, no control characters: else MALFORMED) signed by one key. LIMIT
+ * when it would be too long. */
 char *note_sign(const char *text, const char *key_name, const SecretKey *key, GError **error);
-/* Adds a cosignature line to an existing note. */
+/* Adds a cosignature line to an existing note, which need not be signed by anybody known; the same note when
+ * the key has signed it already. Errors of note_parse; SIGNATURE when a line of that key is wrong. */
 char *note_cosign(const char *note_text, const char *key_name, const SecretKey *key, GError **error);
-/* TRUE when a signature of this name and key verifies. FALSE with NOT_FOUND (no line of that name and key id)
- * or SIGNATURE (a line that does not verify). */
+/* TRUE when there are signatures of this name and key and all of them verify. FALSE with NOT_FOUND (no line
+ * of that name and key id) or SIGNATURE (a line that does not verify). */
 gboolean note_verify(const Note *note, const char *key_name, const PublicKey *key, GError **error);
 
 void note_key_id(const char *key_name, const PublicKey *key, guint8 ret[4]);
-/* TRUE for a name that may stand in a note: not empty, no white space, no "+", UTF-8. */
+/* TRUE for a name that may stand in a note: not empty, no white space, no control character, no "+", UTF-8,
+ * at most LIMIT_KEY_NAME_BYTES. */
 gboolean note_name_is_valid(const char *key_name);
 char *note_verifier_key_print(const char *key_name, const PublicKey *key);
+/* MALFORMED, also when the key id is not that of name and key; UNSUPPORTED for another algorithm. */
 gboolean note_verifier_key_parse(const char *text, char **ret_name, PublicKey *ret_key, GError **error);
 
 /* --- Checkpoint bodies --- */
 
 typedef struct {
-    char *origin;
+    char *origin; /* not empty, without LF */
     guint64 size;
     guint8 root[SHA256_BYTES];
-    GPtrArray *extensions; /* of char *, whole lines without LF */
+    GPtrArray *extensions; /* of char *, whole lines without LF, not empty */
 } Checkpoint;
 
 void checkpoint_free(Checkpoint *checkpoint);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Checkpoint, checkpoint_free)
+/* Reads the text of a note. MALFORMED names the line. */
 Checkpoint *checkpoint_parse(const char *text, GError **error);
+/* What checkpoint_parse reads back to the same; the texts are asserted to be lines. */
 char *checkpoint_print(const Checkpoint *checkpoint);
-/* The rest of the extension line "<key> <rest>", or NULL. */
+/* The rest of the first extension line "<key> <rest>", or NULL. */
 const char *checkpoint_extension(const Checkpoint *checkpoint, const char *key);
