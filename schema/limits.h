@@ -52,6 +52,7 @@
 #define LIMIT_KEY_NAME_BYTES 256                   /* the name in a key file and of a key in a signed note */
 #define LIMIT_KDF_MEMORY_BYTES (256 * 1024 * 1024) /* a key file must not make us allocate more */
 #define LIMIT_KDF_PASSES 16
+#define LIMIT_LINT_FINDINGS 10000 /* kept of one pack; further ones are only counted */
 
 /* --- Public HTTP --- */
 #define LIMIT_HTTP_TARGET_BYTES 8192 /* request target; longer: 414 */
