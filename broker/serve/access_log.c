@@ -166,6 +166,7 @@ static void write_batch(gpointer data)
 {
     Batch *batch = data;
     log_write_lines(batch->lines->str, batch->lines->len);
+    g_string_truncate(batch->lines, 0);
 }
 
 static void batch_done(gpointer data, gboolean cancelled)
@@ -173,6 +174,9 @@ static void batch_done(gpointer data, gboolean cancelled)
     Batch *batch = data;
     if (!cancelled && batch->log != NULL)
         batch->log->batch = NULL;
+    /* At the end of the program no worker may have come to it. */
+    if (batch->lines->len > 0)
+        log_write_lines(batch->lines->str, batch->lines->len);
     g_string_free(batch->lines, TRUE);
     g_free(batch);
 }
