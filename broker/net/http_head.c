@@ -165,7 +165,35 @@ static guint parse_content_length(HttpSlice value, HttpHead *ret)
 typedef struct {
     guint hosts;
     gboolean close, keep_alive, upgrade, websocket, coded;
+    guint ws_keys, ws_versions; /* good ones; what else of these headers there is, is counted in ws_refused */
+    guint ws_refused;
 } Framing;
+
+/* RFC 6455, 4.2.1: base64 of 16 bytes. */
+static gboolean is_websocket_key(HttpSlice value)
+{
+    if (value.len != 24 || value.text[22] != '=' || value.text[23] != '=')
+        return FALSE;
+    for (gsize i = 0; i < 22; i++)
+        if (!g_ascii_isalnum(value.text[i]) && value.text[i] != '+' && value.text[i] != '/')
+            return FALSE;
+    return TRUE;
+}
+
+static void note_websocket_header(const HttpHeader *h, Framing *f)
+{
+    if (slice_equals_nocase(h->name, "sec-websocket-key")) {
+        if (is_websocket_key(h->value))
+            f->ws_keys++;
+        else
+            f->ws_refused++;
+    } else if (slice_equals_nocase(h->name, "sec-websocket-version")) {
+        if (slice_equals_nocase(h->value, "13"))
+            f->ws_versions++;
+        else
+            f->ws_refused++;
+    }
+}
 
 /* Only the few headers that matter for framing; found by first letter and length, since most requests have
  * none of them. */
@@ -200,6 +228,9 @@ static guint note_framing_header(const HttpHeader *h, HttpHead *ret, Framing *f)
         if (slice_equals_nocase(h->name, "upgrade"))
             f->websocket = list_has_token(h->value, "websocket");
         return 0;
+    case 's':
+        note_websocket_header(h, f);
+        return 0;
     default:
         return 0;
     }
@@ -212,7 +243,8 @@ static guint conclude_framing(HttpHead *ret, const Framing *f)
     if (f->coded && (ret->has_length || ret->minor == 0))
         return 400;
     ret->keep_alive = ret->minor >= 1 ? !f->close : f->keep_alive && !f->close;
-    ret->wants_websocket = f->upgrade && f->websocket && ret->request.method == HTTP_GET;
+    ret->wants_websocket = f->upgrade && f->websocket && ret->request.method == HTTP_GET && ret->minor >= 1 &&
+                           f->ws_keys == 1 && f->ws_versions == 1 && f->ws_refused == 0;
     return 0;
 }
 

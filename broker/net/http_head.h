@@ -20,8 +20,9 @@ typedef struct {
     gboolean has_length; /* Content-Length was given */
     guint64 content_length;
     gboolean expect_continue;
-    gboolean wants_websocket; /* Connection: upgrade and Upgrade: websocket */
-    gsize head_bytes;         /* including the empty line */
+    gboolean
+        wants_websocket; /* a complete opening handshake of RFC 6455, 4.2.1: the library would accept less */
+    gsize head_bytes;    /* including the empty line */
 } HttpHead;
 
 /* Looks for the end of a head in `len` bytes, of which the first `*scanned` are known not to complete one.

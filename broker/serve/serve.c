@@ -197,6 +197,7 @@ static void answer_upgrade_required(HttpExchange *exchange)
 {
     HttpReply *reply = status_reply_detail(426, http_status_text(426));
     http_reply_add_header(reply, "Upgrade", "websocket");
+    http_reply_add_header(reply, "Sec-WebSocket-Version", "13");
     serve_finish(exchange, reply);
 }
 

@@ -84,7 +84,7 @@ class Framing(broker.SharedBrokerTest):
     def test_bad_utf_8_closes_with_1007(self):
         for data in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"):
             self.closed(ws.frame(ws.TEXT, b'{"type":"' + data + b'"}' if data != b"\xe2\x82" else data), 1007)
-        self.closed(ws.frame(ws.CLOSE, struct.pack(">H", 1000) + b"\xff"), 1007, 1002)
+        self.closed(ws.frame(ws.CLOSE, struct.pack(">H", 1000) + b"\xff"), 1007, 1002, 1000, None)
 
     def test_binary_messages_end_the_connection(self):
         self.closed(ws.frame(ws.BINARY, b'{"type":"ping"}'), 1003)

@@ -160,16 +160,31 @@ static void test_completeness(void)
     }
 }
 
+#define WS_UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+#define WS_KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define WS_VERSION "Sec-WebSocket-Version: 13\r\n"
+
 static void test_connection(void)
 {
     static const struct {
         const char *text;
         gboolean keep_alive, websocket;
     } lines[] = {
-        {"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n", TRUE,
-         TRUE},
-        {"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", TRUE, FALSE},
-        {"POST /ws HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", TRUE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n" WS_KEY
+             WS_VERSION "\r\n",
+         TRUE, TRUE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" WS_KEY WS_VERSION "\r\n", TRUE, FALSE},
+        {"POST /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE WS_KEY WS_VERSION "\r\n", TRUE, FALSE},
+        {"GET /ws HTTP/1.0\r\nHost: h\r\n" WS_UPGRADE WS_KEY WS_VERSION "\r\n", FALSE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE WS_VERSION "\r\n", TRUE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE WS_KEY "\r\n", TRUE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE WS_KEY WS_KEY WS_VERSION "\r\n", TRUE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE WS_KEY "Sec-WebSocket-Version: 8\r\n\r\n", TRUE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE "Sec-WebSocket-Key: c2hvcnQ=\r\n" WS_VERSION "\r\n",
+         TRUE, FALSE},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n" WS_UPGRADE
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n" WS_VERSION "\r\n",
+         TRUE, FALSE},
         {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", FALSE, FALSE},
         {"GET / HTTP/1.1\r\nHost: h\r\nConnection: x ,\tCLOSE\r\n\r\n", FALSE, FALSE},
         {"GET / HTTP/1.0\r\n\r\n", FALSE, FALSE},
