@@ -28,12 +28,21 @@ struct SearchIndex {
     guint64 generation; /* atomic */
     guint64 rows;       /* atomic */
     gint damaged;       /* atomic; somebody met damage: the next apply makes the file anew */
+    SearchDamageFunc damage_func;
+    gpointer damage_user;
 };
 
 static void note_damage(SearchIndex *index, const GError *error)
 {
-    if (g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT))
-        g_atomic_int_set(&index->damaged, TRUE);
+    if (g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT) &&
+        g_atomic_int_compare_and_exchange(&index->damaged, FALSE, TRUE) && index->damage_func != NULL)
+        index->damage_func(index->damage_user, error->message);
+}
+
+void search_index_set_damage_func(SearchIndex *index, SearchDamageFunc func, gpointer user)
+{
+    index->damage_func = func;
+    index->damage_user = user;
 }
 
 /* --- Opening --- */
@@ -302,7 +311,7 @@ gboolean search_index_apply_changes(SearchIndex *index, PackRoot *root, GPtrArra
     g_autoptr(GError) problem = NULL;
     g_autoptr(GPtrArray) put_in = g_ptr_array_new(), taken_out = g_ptr_array_new();
     IndexChange change = {.upserts = put_in, .removals = taken_out, .threads = 1};
-    if (index->writer == NULL) {
+    if (index->writer == NULL || g_atomic_int_get(&index->damaged)) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT, "search index '%s': waits to be made anew",
                     index->path);
         return FALSE;

@@ -27,6 +27,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SearchIndex, search_index_free)
 
 /* --- Operations --- */
 
+/* `func` is called when somebody meets damage in the file, once until it is made anew, with a message, on the
+ * thread that met it. search_index_apply should then be called soon. Set it before the first query. */
+typedef void (*SearchDamageFunc)(gpointer user, const char *message);
+void search_index_set_damage_func(SearchIndex *index, SearchDamageFunc func, gpointer user);
+
 typedef struct {
     guint packs_read; /* packs whose pages were read, because they are new or their fingerprint changed */
     guint packs_kept; /* packs that were up to date */
@@ -42,7 +47,7 @@ typedef struct {
 gboolean search_index_apply(SearchIndex *index, PackRoot *root, const Catalog *catalog, guint threads,
                             SearchApplyReport *ret_report, GError **error);
 /* The same for the packs of `upserts` (of CatalogPack *) and `removals` (of char *) only: costs what changed.
- * CORRUPT when the file turns out to be damaged: search_index_apply makes it anew. */
+ * CORRUPT when the file is known to be damaged or turns out to be: search_index_apply makes it anew. */
 gboolean search_index_apply_changes(SearchIndex *index, PackRoot *root, GPtrArray *upserts,
                                     GPtrArray *removals, SearchApplyReport *ret_report, GError **error);
 

@@ -339,6 +339,13 @@ static void run_reload(gpointer data, gboolean cancelled)
         log_error_event(LOG_ERROR, "rescan-failed", error, NULL);
 }
 
+/* A query met damage in index.db: the next scan of everything makes it anew. */
+static void on_index_damage(gpointer user, const char *message)
+{
+    log_event(LOG_ERROR, "index-damaged", "reason", message, NULL);
+    publisher_scan(user, g_new0(ScanJob, 1));
+}
+
 /* --- Life cycle --- */
 
 Publisher *publisher_new(Config *config, GPtrArray *tokens, Actor *indexer, PublisherReady ready,
@@ -376,6 +383,7 @@ gboolean publisher_start(Publisher *publisher, const char *index_path, GError **
         return FALSE;
     if (rebuilt != NULL)
         log_event(LOG_WARNING, "index-rebuilt", "reason", rebuilt, NULL);
+    search_index_set_damage_func(publisher->index, on_index_damage, publisher);
     actor_post(publisher->indexer, run_first, publisher);
     return TRUE;
 }

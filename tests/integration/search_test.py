@@ -179,5 +179,23 @@ class Search(broker.SharedBrokerTest):
         self.assertEqual(len(self.lookup("commonword", limit=10**6)), 2)
 
 
+class DamagedIndex(broker.BrokerTest):
+    """The file goes bad under a running broker: it mends itself, and the log says why."""
+
+    def test_damage_mends_itself(self):
+        kontor = self.broker(config="limits: {search_per_minute: 0}\n", prepare=lambda b: packs.library(b.packs)).wait_serving()
+        for name in ("index.db", "index.db-wal"):
+            path = kontor.data / name
+            with open(path, "r+b") as file:
+                file.seek(4096)
+                file.write(b"\x5a" * max(path.stat().st_size - 4096, 0))
+
+        def found():
+            reply = kontor.post_json("/search", {"q": "Rubicon"})
+            return reply.status == 200 and len(reply.json()["results"]) == 1
+        broker.wait_until(found, "the index to be made anew")
+        self.assertIn("index-damaged", kontor.log())
+
+
 if __name__ == "__main__":
     broker.main()

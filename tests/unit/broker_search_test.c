@@ -775,6 +775,42 @@ static void test_damage_is_met_by_rebuilding(void)
     library_clear(&library);
 }
 
+static void count_damage(gpointer user, const char *message)
+{
+    g_assert_cmpstr(message, !=, "");
+    ++*(guint *)user;
+}
+
+/* The file is damaged under an open index: the first query that meets it says so, once. */
+static void test_damage_is_reported_once(void)
+{
+    Library library;
+    library_init(&library);
+    write_library(&library);
+    library_apply(&library);
+    guint reports = 0;
+    search_index_set_damage_func(library.index, count_damage, &reports);
+    g_autofree char *log = g_strconcat(library.index_path, "-wal", NULL);
+    damage_file(library.index_path);
+    damage_file(log);
+    for (guint i = 0; i < 3; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GPtrArray) hits = search_index_query(library.index, "caesar", 10, "", 0, &error);
+        g_assert_null(hits);
+        g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT);
+    }
+    g_assert_cmpuint(reports, ==, 1);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    g_assert_false(search_index_apply_changes(library.index, library.root, none, none, NULL, &error));
+    g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT);
+    SearchApplyReport report = library_apply(&library);
+    g_assert_true(report.rebuilt);
+    assert_found(&library, "caesar", "", "concepts/caesar.md");
+    g_assert_cmpuint(reports, ==, 1);
+    library_clear(&library);
+}
+
 /* A process that is killed in the middle of an apply leaves the state before it. */
 static void test_killed_while_applying(void)
 {
@@ -878,6 +914,7 @@ int main(int argc, char **argv)
     g_test_add_func("/search/file/reopened", test_reopened);
     g_test_add_func("/search/file/foreign", test_foreign_file_is_thrown_away);
     g_test_add_func("/search/file/damage", test_damage_is_met_by_rebuilding);
+    g_test_add_func("/search/file/damage-in-use", test_damage_is_reported_once);
     g_test_add_func("/search/file/killed", test_killed_while_applying);
     g_test_add_func("/search/threads", test_queries_while_applying);
     return g_test_run();
