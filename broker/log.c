@@ -28,7 +28,7 @@ typedef struct {
 } RepeatBucket;
 
 static struct {
-    gboolean json;
+    gint json; /* atomic: log_set_format() may change it while other threads write */
     LogLevel minimum;
     GMutex write_lock;
     GMutex repeats_lock;
@@ -151,12 +151,12 @@ static gsize value_length(const char *value)
     return len;
 }
 
-void log_append_pair(GString *line, const char *key, const char *value)
+void log_append_pair(GString *line, gboolean json, const char *key, const char *value)
 {
     gsize len = value_length(value);
     gboolean plain = value_is_plain(value, len);
 
-    if (state.json) {
+    if (json) {
         g_string_append(line, ",\"");
         g_string_append(line, key);
         g_string_append(line, "\":");
@@ -188,9 +188,9 @@ static void append_time(GString *line)
     g_string_append_printf(line, "%s.%03dZ", seconds, g_date_time_get_microsecond(now) / 1000);
 }
 
-static void begin_line(GString *line, LogLevel level, const char *event)
+static void begin_line(GString *line, gboolean json, LogLevel level, const char *event)
 {
-    if (state.json) {
+    if (json) {
         g_string_append(line, "{\"time\":\"");
         append_time(line);
         g_string_append_printf(line, "\",\"level\":\"%s\",\"event\":\"%s\"", level_names[level], event);
@@ -200,12 +200,12 @@ static void begin_line(GString *line, LogLevel level, const char *event)
     }
 }
 
-static void end_line(GString *line)
+static void end_line(GString *line, gboolean json)
 {
-    g_string_append(line, state.json ? "}\n" : "\n");
+    g_string_append(line, json ? "}\n" : "\n");
 }
 
-static void append_pairs(GString *line, va_list pairs)
+static void append_pairs(GString *line, gboolean json, va_list pairs)
 {
     const char *key;
 
@@ -213,26 +213,26 @@ static void append_pairs(GString *line, va_list pairs)
         const char *value = va_arg(pairs, const char *);
 
         if (value != NULL) {
-            log_append_pair(line, key, value);
+            log_append_pair(line, json, key, value);
         }
     }
 }
 
 /* --- Repeats --- */
 
-static void append_held_back(GString *lines, const char *event, RepeatBucket *bucket)
+static void append_held_back(GString *lines, gboolean json, const char *event, RepeatBucket *bucket)
 {
     g_autofree char *count = g_strdup_printf("%" G_GUINT64_FORMAT, bucket->held_back);
 
-    begin_line(lines, LOG_WARNING, "log-repeats-held-back");
-    log_append_pair(lines, "of", event);
-    log_append_pair(lines, "count", count);
-    end_line(lines);
+    begin_line(lines, json, LOG_WARNING, "log-repeats-held-back");
+    log_append_pair(lines, json, "of", event);
+    log_append_pair(lines, json, "count", count);
+    end_line(lines, json);
     bucket->held_back = 0;
 }
 
 /* Reports every bucket that holds something back and whose window closed before `now_us`. */
-static void append_due_reports(GString *lines, gint64 now_us)
+static void append_due_reports(GString *lines, gboolean json, gint64 now_us)
 {
     GHashTableIter iter;
     gpointer event, value;
@@ -242,7 +242,7 @@ static void append_due_reports(GString *lines, gint64 now_us)
         RepeatBucket *bucket = value;
 
         if (bucket->held_back > 0 && now_us - bucket->opened_us >= WINDOW_US) {
-            append_held_back(lines, event, bucket);
+            append_held_back(lines, json, event, bucket);
         }
     }
 }
@@ -273,7 +273,7 @@ static gboolean hold_back(LogLevel level, const char *event, gint64 now_us)
 
 /* Begins the text of one event with the reports that are due. FALSE when the event itself is held back; there
  * may be reports to write even then. */
-static gboolean admit(GString *lines, LogLevel level, const char *event)
+static gboolean admit(GString *lines, gboolean json, LogLevel level, const char *event)
 {
     gint64 now_us = g_get_monotonic_time();
     gboolean admitted;
@@ -282,7 +282,7 @@ static gboolean admit(GString *lines, LogLevel level, const char *event)
     if (state.repeats == NULL) {
         state.repeats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     }
-    append_due_reports(lines, now_us);
+    append_due_reports(lines, json, now_us);
     admitted = !hold_back(level, event, now_us);
     g_mutex_unlock(&state.repeats_lock);
     return admitted;
@@ -294,7 +294,7 @@ static void report_at_exit(void)
 
     g_mutex_lock(&state.repeats_lock);
     if (state.repeats != NULL) {
-        append_due_reports(lines, G_MAXINT64);
+        append_due_reports(lines, log_is_json(), G_MAXINT64);
         g_clear_pointer(&state.repeats, g_hash_table_unref);
     }
     g_mutex_unlock(&state.repeats_lock);
@@ -303,11 +303,18 @@ static void report_at_exit(void)
 
 /* --- Events --- */
 
+void log_set_format(ConfigLogFormat format)
+{
+    gboolean json = format == CONFIG_LOG_JSON || (format == CONFIG_LOG_AUTO && isatty(STDERR_FILENO) == 0);
+
+    g_atomic_int_set(&state.json, json);
+}
+
 void log_init(ConfigLogFormat format, LogLevel minimum)
 {
     static gsize once;
 
-    state.json = format == CONFIG_LOG_JSON || (format == CONFIG_LOG_AUTO && isatty(STDERR_FILENO) == 0);
+    log_set_format(format);
     state.minimum = minimum;
     if (g_once_init_enter(&once)) {
         atexit(report_at_exit);
@@ -317,26 +324,27 @@ void log_init(ConfigLogFormat format, LogLevel minimum)
 
 gboolean log_is_json(void)
 {
-    return state.json;
+    return g_atomic_int_get(&state.json);
 }
 
 static void write_event(LogLevel level, const char *event, const GError *error, va_list pairs)
 {
     g_autoptr(GString) lines = g_string_sized_new(256);
+    gboolean json = log_is_json(); /* once, so that a reload cannot change the format inside a line */
 
     if (level < state.minimum) {
         return;
     }
-    if (admit(lines, level, event)) {
-        begin_line(lines, level, event);
+    if (admit(lines, json, level, event)) {
+        begin_line(lines, json, level, event);
         if (error != NULL) {
-            log_append_pair(lines, "error", error->message);
+            log_append_pair(lines, json, "error", error->message);
             if (error->domain == KONTOR_ERROR) {
-                log_append_pair(lines, "code", kontor_error_name((KontorErrorCode)error->code));
+                log_append_pair(lines, json, "code", kontor_error_name((KontorErrorCode)error->code));
             }
         }
-        append_pairs(lines, pairs);
-        end_line(lines);
+        append_pairs(lines, json, pairs);
+        end_line(lines, json);
     }
     log_write_lines(lines->str, lines->len);
 }

@@ -32,6 +32,7 @@ struct AccessLog {
 typedef struct {
     char text[LINE_BYTES_MAX];
     gsize len;
+    gboolean json; /* the format this line began in */
 } Line;
 
 static const char *const method_names[] = {
@@ -63,7 +64,7 @@ static void line_number(Line *line, guint64 value, guint width)
 /* What stands before a value: `json` and `text` are the two forms of the same key. */
 static void line_key(Line *line, const char *json, const char *text)
 {
-    line_text(line, log_is_json() ? json : text);
+    line_text(line, line->json ? json : text);
 }
 
 static void line_time(AccessLog *log, Line *line, gint64 real_us)
@@ -135,7 +136,7 @@ gboolean access_log_add(AccessLog *log, const HttpDone *done, ConfigLogAddress a
 {
     if (log->lines->len >= ACCESS_LOG_BYTES_MAX)
         return FALSE;
-    Line line = {.len = 0};
+    Line line = {.json = log_is_json()};
     line_key(&line, "{\"time\":\"", "");
     line_time(log, &line, real_us);
     line_key(&line, "\",\"level\":\"info\",\"event\":\"access\",\"method\":\"", " info    access method=");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """SIGHUP: a new configuration takes effect, a bad one does not, and no connection is dropped either way."""
+import json
 import signal
 import threading
 
@@ -81,6 +82,20 @@ class Reload(broker.BrokerTest):
         broker.wait_until(lambda: kontor.search("otherword"), "the other packs to be found")
         self.assertEqual(kontor.get("/packs/docker/wiki/index.md").status, 404)
         self.assertEqual(kontor.search("Rubicon"), [])
+
+    def test_the_format_of_the_log(self):
+        kontor = self.serving("log: {format: text}\n")
+        self.assertNotIn('{"time"', kontor.log())
+        kontor.configure("log: {format: json}\n")
+        kontor.signal(signal.SIGHUP)
+        broker.wait_until(lambda: '"event":"reloaded"' in kontor.log(), "a line of JSON")
+        kontor.get("/tree")
+        broker.wait_until(lambda: '"route":"/tree"' in kontor.log(), "a line of JSON in the access log")
+        text = kontor.log().splitlines()
+        # Access lines that were laid out before the reload may still be written as they are; all other events are not.
+        for line in text[next(i for i, line in enumerate(text) if '"event":"reloaded"' in line):]:
+            if " info    access " not in line:
+                self.assertIsInstance(json.loads(line), dict, line)
 
     def test_proxies(self):
         kontor = self.serving("proxies: []\nlimits: {search_per_minute: 1}\n")

@@ -206,18 +206,54 @@ static void test_threads_write_whole_lines(void)
     }
 }
 
+static gpointer log_many(gpointer unused G_GNUC_UNUSED)
+{
+    for (guint i = 0; i < 2000; i++) {
+        log_error_event(LOG_ERROR, "busy", NULL, "a", "1", "b", "2", "c", "3", NULL);
+    }
+    return NULL;
+}
+
+static void run_format_switches(void)
+{
+    log_init(CONFIG_LOG_TEXT, LOG_INFO);
+    GThread *writer = g_thread_new("writer", log_many, NULL);
+    for (guint i = 0; i < 20000; i++) {
+        log_set_format(i % 2 == 0 ? CONFIG_LOG_JSON : CONFIG_LOG_TEXT);
+    }
+    g_thread_join(writer);
+    log_set_format(CONFIG_LOG_JSON);
+    log_event(LOG_INFO, "end", NULL);
+}
+
+/* A line is in one format from end to end, whenever the format is changed. */
+static void test_format_switches(void)
+{
+    g_autofree char *text = output_of(run_format_switches);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    g_assert_cmpuint(g_strv_length(lines), ==, 2002);
+    for (guint i = 0; i < 2000; i++) {
+        gboolean json = g_str_has_prefix(lines[i], "{\"time\":");
+        g_assert_true(
+            g_str_has_suffix(lines[i], json ? ",\"event\":\"busy\",\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}"
+                                            : "Z error   busy a=1 b=2 c=3"));
+    }
+    g_assert_true(g_str_has_suffix(lines[2000], "\"event\":\"end\"}"));
+}
+
 static void test_append_pair(void)
 {
     g_autoptr(GString) line = g_string_new("x");
 
     log_init(CONFIG_LOG_TEXT, LOG_INFO);
     g_assert_false(log_is_json());
-    log_append_pair(line, "k", "v=1");
+    log_append_pair(line, log_is_json(), "k", "v=1");
     g_assert_cmpstr(line->str, ==, "x k=\"v=1\"");
     log_init(CONFIG_LOG_JSON, LOG_INFO);
     g_assert_true(log_is_json());
     g_string_assign(line, "{\"a\":1");
-    log_append_pair(line, "k", "v=1");
+    log_append_pair(line, log_is_json(), "k", "v=1");
     g_assert_cmpstr(line->str, ==, "{\"a\":1,\"k\":\"v=1\"");
 }
 
@@ -231,6 +267,7 @@ int main(int argc, char **argv)
     g_test_add_func("/log/repeats", test_repeats);
     g_test_add_func("/log/long-values", test_long_values);
     g_test_add_func("/log/threads", test_threads_write_whole_lines);
+    g_test_add_func("/log/format-switches", test_format_switches);
     g_test_add_func("/log/append-pair", test_append_pair);
     return g_test_run();
 }
