@@ -217,6 +217,7 @@ static void reload(Server *s)
         log_error_event(LOG_ERROR, "reload-certificate", error, NULL);
         g_clear_error(&error);
     }
+    log_set_format(fresh->log_format);
     rate_limit_set(s->search_limit, fresh->limits.search_per_minute);
     rate_limit_set(s->register_limit, fresh->limits.register_per_minute);
     relay_set_limits(s->relay, fresh->limits.nodes, fresh->limits.pending_queries,
@@ -226,6 +227,14 @@ static void reload(Server *s)
     config_unref(s->config);
     s->config = g_steal_pointer(&fresh);
     log_event(LOG_INFO, "reloaded", NULL);
+}
+
+/* With the time, as Type=notify-reload wants it; Type=notify passes over it. */
+static void notify_reloading(void)
+{
+    g_autofree char *message =
+        g_strdup_printf("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
+    systemd_notify(message);
 }
 
 /* Waits for signals until one of them means the end. */
@@ -240,7 +249,7 @@ static void wait_for_end(Server *s, const sigset_t *signals)
         if (watchdog_us > 0 && net_is_alive(s->net, watchdog_us))
             systemd_notify("WATCHDOG=1");
         if (signal == SIGHUP) {
-            systemd_notify("RELOADING=1");
+            notify_reloading();
             reload(s);
             systemd_notify("READY=1");
         } else if (signal == SIGTERM || signal == SIGINT) {

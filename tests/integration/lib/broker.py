@@ -113,6 +113,10 @@ class Broker:
     def start(self, timeout=None):
         """Starts the process and returns when everything listens."""
         self.spawn()
+        return self.wait_listening(timeout)
+
+    def wait_listening(self, timeout=None):
+        """Waits for endpoints.json of the process that was spawned."""
         path = self.data / "endpoints.json"
 
         def ready():
