@@ -66,8 +66,13 @@ void data_dir_release(DataDir *dir)
         return;
     if (dir->endpoints != NULL)
         g_unlink(dir->endpoints);
-    if (dir->lock_fd >= 0)
+    if (dir->lock_fd >= 0) {
+        /* Emptied, not deleted: a file deleted under a lock lets two hold "the" lock. Best effort, so that no
+         * script signals whatever process has this number by then. */
+        if (dir->endpoints != NULL)
+            (void)!ftruncate(dir->lock_fd, 0);
         close(dir->lock_fd);
+    }
     g_free(dir->endpoints);
     g_free(dir->path);
     g_free(dir);

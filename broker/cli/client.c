@@ -47,6 +47,11 @@ CliClient *cli_client_new(const CliArgs *args, GError **error)
     if (endpoints != NULL && endpoints->public_url != NULL) {
         return client_new(g_steal_pointer(&endpoints->public_url), /* direct= */ TRUE);
     }
+    /* Who names a data directory does not want to hear from another broker. */
+    if (cli_args_value(args, "data") != NULL) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_IO, "no broker runs on %s", data_dir);
+        return NULL;
+    }
     return client_new(g_strdup("http://127.0.0.1:8000"), /* direct= */ TRUE);
 }
 
@@ -83,8 +88,11 @@ static KontorErrorCode status_code(guint status)
         return KONTOR_ERROR_LIMIT;
     case 503:
         return KONTOR_ERROR_BUSY;
-    default:
+    case 502: /* of a front whose broker is away */
+    case 504:
         return KONTOR_ERROR_IO;
+    default:
+        return KONTOR_ERROR_MALFORMED;
     }
 }
 

@@ -2,7 +2,7 @@
  *
  * A broker's public HTTP surface, asked from the command line. Answers other than 200 become errors that
  * carry the broker's own "detail", cleaned for a terminal: 404 NOT_FOUND, 401 and 403 DENIED, 429 LIMIT, 503
- * BUSY, everything else IO.
+ * BUSY, 502 and 504 (of a front) IO, everything else MALFORMED.
  */
 #pragma once
 
@@ -11,7 +11,9 @@
 
 typedef struct CliClient CliClient;
 
-/* The broker that --at names; else the one that runs on the data directory; else http://127.0.0.1:8000.
+/* The broker that --at names; else the one that runs on the data directory; else http://127.0.0.1:8000,
+ * unless
+ * --data was given: IO when no broker runs there.
  * $SSL_CERT_FILE replaces the system's certificates. */
 CliClient *cli_client_new(const CliArgs *args, GError **error);
 /* The broker at `base_url`, asked without proxies and with a bearer token. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/cli/commands.h"
 #include "broker/cli/skeleton.h"
@@ -8,6 +9,19 @@ static void report(const char *path, gboolean created, gpointer user)
 {
     (void)user;
     printf("%s %s\n", created ? "created" : "kept   ", path);
+}
+
+/* The command that serves the directory, ready to be pasted. */
+static void print_next_step(const CliArgs *args, const char *dir)
+{
+    g_autofree char *quoted = g_shell_quote(dir);
+    gboolean is_plain = strspn(dir, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "/._-") == strlen(dir);
+
+    if (cli_args_value(args, "data") != NULL) {
+        printf("next: kontor serve --data %s\n", is_plain ? dir : quoted);
+    } else {
+        puts("next: kontor serve");
+    }
 }
 
 static CliExit run_init(const CliArgs *args)
@@ -19,6 +33,7 @@ static CliExit run_init(const CliArgs *args)
         cli_fail(error);
         return CLI_FAILURE; /* also when a directory above does not exist: NOT_FOUND is about packs */
     }
+    print_next_step(args, dir);
     return CLI_OK;
 }
 

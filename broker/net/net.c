@@ -106,7 +106,7 @@ static char *bound_name(int fd)
                                          : g_strdup_printf("%s:%s", host, port);
 }
 
-static int open_listener(const ConfigAddress *address, GError **error)
+static int open_listener(NetKind kind, const ConfigAddress *address, GError **error)
 {
     struct sockaddr_storage storage;
     socklen_t len;
@@ -126,9 +126,12 @@ static int open_listener(const ConfigAddress *address, GError **error)
     close(fd);
     if (saved == EADDRINUSE)
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT,
-                    "port %u on %s is in use by another program; stop it or listen elsewhere (--listen, or "
+                    "port %u on %s is in use by another program; stop it or listen elsewhere (%s, or "
                     "port 0 for any free one)",
-                    address->port, address->host[0] != '\0' ? address->host : "all addresses");
+                    address->port, address->host[0] != '\0' ? address->host : "all addresses",
+                    kind == NET_API   ? "--api"
+                    : kind == NET_TLS ? "listen_tls"
+                                      : "--listen");
     else
         kontor_error_set_errno(error, saved, "listen on %s port %u", address->host, address->port);
     return -1;
@@ -137,7 +140,7 @@ static int open_listener(const ConfigAddress *address, GError **error)
 gboolean net_listen(Net *net, NetKind kind, const ConfigAddress *address, char **ret_bound, GError **error)
 {
     g_assert(!net->started);
-    int fd = open_listener(address, error);
+    int fd = open_listener(kind, address, error);
     if (fd < 0)
         return FALSE;
     g_array_append_val(net->listen_fds, fd);

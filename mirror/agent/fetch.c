@@ -132,7 +132,7 @@ static char *url_origin(const char *url, GError **error)
                curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
                (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED,
-                    "not a URL of the form http://host[:port]/… or https://host[:port]/…");
+                    "'%s' is not a URL of the form http://host[:port]/… or https://host[:port]/…", url);
     } else if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK ||
                curl_url_get(parsed, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED,
@@ -180,6 +180,7 @@ static void set_transfer(CURL *easy, const char *url, Transfer *transfer, const 
 
     curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* what "..", asked for, means is the server's to say */
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "kontor/" KONTOR_VERSION);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -60,10 +60,17 @@ class WithoutBroker(broker.BrokerTest):
         for args in (["search", "x"], ["tree"], ["get", "docker"]):
             self.fails(UNREACHABLE, *args, "--at", "http://127.0.0.1:1")
         self.fails(UNREACHABLE, "status", "--data", self.data)
+        for args in (["search", "x"], ["tree"], ["get", "docker"]):
+            self.assertIn(str(self.data), self.fails(UNREACHABLE, *args, "--data", self.data))
+
+    def test_what_is_no_url(self):
+        for url in ("ftp://127.0.0.1/", "http://user:secret@127.0.0.1:1", "not a url"):
+            complaint = self.fails(FAILURE, "tree", "--at", url)
+            self.assertNotIn("secret", complaint)
 
     def test_init_prepares_and_keeps(self):
         data = self.data / "new"
-        self.run_ok("init", "--data", data)
+        self.assertIn(f"kontor serve --data {data}", self.run_ok("init", "--data", data))
         self.assertTrue((data / "packs").is_dir())
         self.assertTrue((data / "kontor.yaml").is_file())
         self.assertEqual(data.stat().st_mode & 0o007, 0, "not open to everybody")
@@ -175,6 +182,13 @@ class WithBroker(broker.SharedBrokerTest):
         flat = json.dumps(value)
         self.assertIn("malformed", flat)
         self.assertTrue(re.search(r'"packs":\s*(5|\{[^}]*5)', flat), flat[:500])
+
+    def test_refusals_are_failures(self):
+        done = self.kontor.command("search", "--scope", "../x", "q")
+        self.assertEqual((done.returncode, done.stdout), (FAILURE, ""))
+        self.assertIn("400: invalid scope", done.stderr)
+        for path in ("..", "history/../../x", "."):
+            self.assertIn(self.status_of("tree", path), (FAILURE, NOT_FOUND), path)
 
     def test_wrong_answers_are_failures(self):
         done = broker.run("search", "--at", f"http://127.0.0.1:{self.kontor.api[1]}", "x")

@@ -45,13 +45,19 @@ class Lifecycle(broker.BrokerTest):
         # The first one is not disturbed, and its endpoints.json stands.
         self.assertEqual(kontor.get("/healthz").status, 200)
         self.assertEqual(json.loads((kontor.data / "endpoints.json").read_text())["pid"], kontor.pid)
+        self.assertEqual((kontor.data / "pid").read_text().strip(), str(kontor.pid))
+        kontor.stop()
+        self.assertEqual((kontor.data / "pid").read_text(), "", "nobody may signal whoever gets this number next")
 
     def test_a_port_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             kontor = self.broker(start=False, args=["--listen", f"127.0.0.1:{port}"])
             text = self.fails(kontor, 1, str(port))
-            self.assertRegex(text, r"(?i)in use")
+            self.assertRegex(text, r"(?i)in use.*--listen")
+            done = broker.run("serve", "--data", kontor.data, "--listen", "127.0.0.1:0", "--api", f"127.0.0.1:{port}")
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, r"in use.*--api")
 
     def test_an_address_that_is_not_ours(self):
         self.fails(self.broker(start=False, args=["--listen", "192.0.2.1:0"]), 1, "192.0.2.1")
@@ -169,22 +175,6 @@ class Lifecycle(broker.BrokerTest):
         for name in ("daemon.json", "identity.db"):
             if (kontor.data / name).exists():
                 self.assertEqual((kontor.data / name).stat().st_mode & 0o077, 0, name)
-
-    def test_notification_of_systemd(self):
-        kontor = self.broker(start=False)
-        path = str(kontor.data / "notify")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-            listener.bind(path)
-            listener.settimeout(broker.PATIENCE)
-            kontor.env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000", "WATCHDOG_PID": "0"}
-            kontor.start()
-            seen = listener.recv(4096).decode()
-            while "READY=1" not in seen:
-                seen += "\n" + listener.recv(4096).decode()
-            kontor.signal(15)
-            while "STOPPING=1" not in seen:
-                seen += "\n" + listener.recv(4096).decode()
-        self.assertIn("READY=1", seen)
 
 
 if __name__ == "__main__":
