@@ -3,7 +3,15 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK(kontor - error, kontor_error)
+/* Not G_DEFINE_QUARK: its cache is a plain variable, and several threads may fail for the first time at once.
+ */
+GQuark kontor_error_quark(void)
+{
+    static gsize quark;
+    if (g_once_init_enter(&quark))
+        g_once_init_leave(&quark, g_quark_from_static_string("kontor-error-quark"));
+    return (GQuark)quark;
+}
 
 const char *kontor_error_name(KontorErrorCode code)
 {
