@@ -7,7 +7,8 @@
  *   X25519    every scalar is clamped to a multiple of 8, the cofactor, so a point of low order (in canonical
  *             form or not, with the top bit set or not) always multiplies to zero, which crypto_scalarmult
  *             reports.
- *   base64    sodium_base642bin refuses white space, wrong padding and non-zero trailing bits.
+ *   base64    sodium_base642bin refuses white space, wrong padding and non-zero trailing bits. It takes some
+ * bytes above 0x7f for digits where char is signed, so these are refused before.
  */
 #include "signing/hash.h"
 
@@ -66,10 +67,19 @@ char *base64_encode(const void *data, gsize len)
     return text;
 }
 
+static gboolean is_ascii(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((guint8)*text >= 0x80)
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean base64_decode_exact(const char *text, guint8 *ret_bytes, gsize len)
 {
     gsize chars = (len + 2) / 3 * 4;
-    if (strnlen(text, chars + 1) != chars)
+    if (strnlen(text, chars + 1) != chars || !is_ascii(text))
         return FALSE;
     /* Decoded aside, so that the output is untouched when the text turns out to be wrong near its end. */
     g_autofree guint8 *bytes = g_malloc(len + 1);

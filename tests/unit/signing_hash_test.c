@@ -76,6 +76,20 @@ static void test_base64(void)
     g_assert_cmpstr((const char *)out, ==, "kept");
 }
 
+/* A byte is a digit exactly when the alphabet has it, wherever it stands. */
+static void test_base64_alphabet(void)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (guint value = 1; value < 256; value++) {
+        for (guint at = 0; at < 4; at++) {
+            char text[] = "Zm9v";
+            guint8 out[3];
+            text[at] = (char)value;
+            g_assert_cmpint(base64_decode_exact(text, out, 3), ==, strchr(alphabet, (int)value) != NULL);
+        }
+    }
+}
+
 static void test_random(void)
 {
     guint8 a[64] = {0}, b[64] = {0};
@@ -298,6 +312,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hash/sha256", test_sha256);
     g_test_add_func("/hash/hex", test_hex);
     g_test_add_func("/hash/base64", test_base64);
+    g_test_add_func("/hash/base64-alphabet", test_base64_alphabet);
     g_test_add_func("/hash/random", test_random);
     g_test_add_func("/hash/constant-time", test_constant_time);
     g_test_add_func("/hash/ed25519-vectors", test_ed25519_vectors);
