@@ -33,9 +33,16 @@ void node_list_clear(NodeList *list)
     list->by_id = NULL;
 }
 
+/* With the comma behind it. */
+static gsize member_bytes(const NodeRecord *record)
+{
+    return node_record_json_bytes(record) + 1;
+}
+
 NodeRecord *node_list_put(NodeList *list, NodeRecord *record)
 {
     changed(list);
+    list->json_bytes += member_bytes(record);
     Entry *entry = g_hash_table_lookup(list->by_id, record->node_id);
     if (entry == NULL) {
         entry = g_new0(Entry, 1);
@@ -46,6 +53,7 @@ NodeRecord *node_list_put(NodeList *list, NodeRecord *record)
         return NULL;
     }
     NodeRecord *old = entry->record;
+    list->json_bytes -= member_bytes(old);
     /* The key belongs to the old record. */
     g_hash_table_steal(list->by_id, old->node_id);
     entry->record = node_record_ref(record);
@@ -59,6 +67,7 @@ void node_list_remove(NodeList *list, const NodeRecord *record)
     if (entry == NULL || entry->record != record)
         return;
     changed(list);
+    list->json_bytes -= member_bytes(record);
     g_queue_unlink(&list->order, &entry->link);
     g_hash_table_remove(list->by_id, record->node_id);
 }
@@ -75,7 +84,8 @@ GBytes *node_list_json(NodeList *list, gint64 now_us)
         return g_bytes_ref(list->json);
     changed(list);
     gint64 wall_offset_us = g_get_real_time() - now_us;
-    GString *out = g_string_new("{");
+    GString *out = g_string_sized_new(list->json_bytes + 2);
+    g_string_append_c(out, '{');
     for (const GList *link = list->order.head; link != NULL; link = link->next) {
         const Entry *entry = link->data;
         if (!node_record_is_alive(entry->record, now_us))

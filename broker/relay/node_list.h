@@ -13,6 +13,7 @@ typedef struct {
     GQueue order;      /* of entries */
     GBytes *json;      /* body of GET /nodes, or NULL when it must be made anew */
     gint64 json_us;    /* when it was made */
+    gsize json_bytes;  /* of the members of all Nodes, so that it is laid out without growing */
 } NodeList;
 
 void node_list_init(NodeList *list);

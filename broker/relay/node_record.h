@@ -46,5 +46,7 @@ void node_record_seen(NodeRecord *record, gint64 now_us);
 gint64 node_record_last_seen(const NodeRecord *record);
 /* Heard of less than LIMIT_NODE_ALIVE_SECONDS ago: listed, and a target of queries. */
 gboolean node_record_is_alive(const NodeRecord *record, gint64 now_us);
+/* How much node_record_append_json appends. */
+gsize node_record_json_bytes(const NodeRecord *record);
 /* Appends its member of GET /nodes; `wall_offset_us` = real time − monotonic time. */
 void node_record_append_json(const NodeRecord *record, gint64 wall_offset_us, GString *out);
