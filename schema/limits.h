@@ -47,12 +47,22 @@
 #define LIMIT_KEY_FILE_BYTES 4096
 #define LIMIT_TRUST_BYTES (4 * 1024 * 1024)
 #define LIMIT_TRUST_ENTRIES 10000
-#define LIMIT_TRUST_PATHS 1000                     /* globs of one entry */
-#define LIMIT_TRUST_TEXT_BYTES 1024                /* a name or note; longer ones are cut */
-#define LIMIT_KEY_NAME_BYTES 256                   /* the name in a key file and of a key in a signed note */
+#define LIMIT_TRUST_PATHS 1000      /* globs of one entry */
+#define LIMIT_TRUST_TEXT_BYTES 1024 /* a name or note; longer ones are cut */
+#define LIMIT_KEY_NAME_BYTES 256    /* the name in a key file and of a key in a signed note */
+#define LIMIT_PASSPHRASE_BYTES 1024
 #define LIMIT_KDF_MEMORY_BYTES (256 * 1024 * 1024) /* a key file must not make us allocate more */
 #define LIMIT_KDF_PASSES 16
 #define LIMIT_LINT_FINDINGS 10000 /* kept of one pack; further ones are only counted */
+
+/* --- Catalog exchange (protocol) --- */
+#define LIMIT_CATALOG_ITEMS 2000000  /* packs of another broker's catalog that we are ready to compare */
+#define LIMIT_DIGEST_PREFIXES 64     /* prefixes of the digest trie asked in one request */
+#define LIMIT_DIGEST_REQUESTS 100000 /* requests of one comparison, to each side */
+#define LIMIT_DIGEST_ANSWER_BYTES (64 * 1024 * 1024)
+#define LIMIT_JOURNAL_STEP_CHANGES 1000 /* changes of one answer, and of one generation that is kept */
+#define LIMIT_JOURNAL_CHANGES 20000     /* changes kept, all generations together */
+#define LIMIT_JOURNAL_STEPS 4096        /* generations kept */
 
 /* --- Public HTTP --- */
 #define LIMIT_HTTP_TARGET_BYTES 8192 /* request target; longer: 414 */
@@ -73,6 +83,10 @@
 #define LIMIT_IO_THREADS 64
 #define LIMIT_WORKERS 64
 #define LIMIT_WORKER_QUEUE 4096 /* jobs waiting for a worker; more: 503 */
+
+/* --- Catalog (protocol) --- */
+#define LIMIT_CATALOG_PAGE 1000 /* items of one answer */
+#define LIMIT_CATALOG_PAGE_DEFAULT 100
 
 /* --- Search (contract for k, limit and window) --- */
 #define LIMIT_SEARCH_K 50
@@ -121,9 +135,11 @@
 #define LIMIT_DOWNLOAD_FILE_MS 20000          /* one file of a pack (contract: what a Node waits) */
 #define LIMIT_DOWNLOAD_SECONDS 1800           /* a whole pack, however many files it has */
 #define LIMIT_DOWNLOAD_REDIRECTS 5            /* hops per file */
+#define LIMIT_VERIFY_BROKERS 64               /* that 'kontor verify' asks at once */
 #define LIMIT_WS_HELD_BYTES (2 * 1024 * 1024) /* of a socket's messages while its registration is decided */
 #define LIMIT_REQUESTER_PUBKEY_BYTES 256      /* forwarded unread; a key takes 44 */
 #define LIMIT_REGISTRATION_BATCH 1024         /* registrations that share one transaction */
 #define LIMIT_IDENTITY_FLEETING_SECONDS                                                                      \
     (24 * 3600) /* an id that never came back after so long may be recycled from a full table … */
 #define LIMIT_IDENTITY_RECYCLE_SECONDS (7 * 24 * 3600) /* … when it was not seen for so long */
+#define LIMIT_IDENTITY_GRACE_SECONDS 600 /* nothing is recycled so soon after the start: Nodes come back */

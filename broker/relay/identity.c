@@ -31,6 +31,7 @@ struct Identity {
     gint64 count;           /* rows, including those of the open transaction */
     gint64 count_committed; /* rows before it */
     gint64 count_max;
+    gint64 used_since_s; /* real time of the first claim; 0: none yet */
 };
 
 static gboolean read_count(Identity *identity, GError **error)
@@ -109,9 +110,8 @@ gboolean identity_touch(Identity *identity, const char *node_id, gint64 now_s, G
     return db_run(statement, error);
 }
 
-/* *ret_found FALSE when the id is nobody's; else *ret_same tells whether it is the key's. */
-static gboolean look_up(Identity *identity, const char *node_id, const guint8 key[ED25519_PUBLIC_BYTES],
-                        gboolean *ret_found, gboolean *ret_same, GError **error)
+gboolean identity_look_up(Identity *identity, const char *node_id, const guint8 key[ED25519_PUBLIC_BYTES],
+                          gboolean *ret_found, gboolean *ret_same, GError **error)
 {
     g_autoptr(DbStatement) statement =
         db_prepare(identity->db, "SELECT signing_pubkey FROM node_identity WHERE node_id = ?1", error);
@@ -180,6 +180,9 @@ static gboolean recycle(Identity *identity, gint64 now_s, IdentityLiveFunc live,
                         gboolean *ret_room, GError **error)
 {
     *ret_room = FALSE;
+    /* After a crash, ids that were connected until then look like ids that were not seen for long. */
+    if (now_s - identity->used_since_s < LIMIT_IDENTITY_GRACE_SECONDS)
+        return TRUE;
     for (guint looks = 0; looks < RECYCLE_LOOKS_MAX; looks++) {
         g_autofree char *node_id = NULL;
         if (!find_forgettable(identity, now_s, &node_id, error))
@@ -202,7 +205,9 @@ gboolean identity_claim(Identity *identity, const char *node_id, const guint8 ke
                         GError **error)
 {
     gboolean found = FALSE, same = FALSE, room = TRUE;
-    if (!look_up(identity, node_id, key, &found, &same, error))
+    if (identity->used_since_s == 0)
+        identity->used_since_s = now_s;
+    if (!identity_look_up(identity, node_id, key, &found, &same, error))
         return FALSE;
     if (found) {
         *ret = same ? IDENTITY_OWNED : IDENTITY_OTHER_KEY;

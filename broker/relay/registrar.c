@@ -146,6 +146,21 @@ static gboolean claim_all(Registrar *registrar, const GQueue *requests, GError *
     return TRUE;
 }
 
+/* The table cannot be written, most likely because the disk is full: whoever's identity is on it already need
+ * not suffer. What the failed transaction found out may be about rows that it lost again. */
+static void judge_unstored(Registrar *registrar, Request *request)
+{
+    gboolean found = FALSE, same = FALSE;
+    if (request->record == NULL)
+        return;
+    if (!identity_look_up(registrar->identity, request->record->node_id, request->record->signing_key, &found,
+                          &same, NULL) ||
+        !found)
+        request->error = "registration_unavailable";
+    else
+        request->error = same ? NULL : "node_id_owned_by_another_key";
+}
+
 /* --- On the state actor --- */
 
 static void commit(gpointer data, gboolean cancelled);
@@ -175,7 +190,7 @@ static void commit(gpointer data, gboolean cancelled)
     for (GList *link; (link = g_queue_pop_head_link(&batch)) != NULL;) {
         Request *request = link->data;
         if (!stored)
-            request->error = "registration_unavailable";
+            judge_unstored(registrar, request);
         apply(registrar, request);
         request_free(request);
     }

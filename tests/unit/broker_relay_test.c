@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "broker/relay/identity.h"
+#include "broker/relay/node_record.h"
 #include "relay_world.h"
 #include "schema/json_reader.h"
+
+#include <signal.h>
+#include <sys/resource.h>
 
 #define QUERY(id, to)                                                                                        \
     "{\"type\": \"query\", \"query_id\": \"" id "\", \"to\": \"" to "\", \"from_node\": \"me\", "            \
@@ -78,6 +82,31 @@ static void test_register_and_list(void)
     g_assert_cmpuint(relay_node_count(world->relay), ==, 1);
     socket_free(b);
     world_free(world);
+}
+
+/* The time is laid out by hand: compared with GLib's on times around all borders. */
+static void test_last_seen(void)
+{
+    const guint8 key[ED25519_PUBLIC_BYTES] = {0};
+    const NodeFields fields = {.node_id = "n", .tier_name = "t", .public_key = "", .signing_key = key};
+    const gint64 day = 24 * 3600 * (gint64)G_USEC_PER_SEC;
+    NodeRecord *record = node_record_new(&fields, (ConnRef){0}, 0);
+    for (guint i = 0; i < 20000; i++) {
+        gint64 wall_us = i < 10000 ? g_test_rand_int_range(0, 80000) * day + g_test_rand_int_range(-2, 3)
+                                   : (gint64)(g_test_rand_double() * 4e9 * G_USEC_PER_SEC);
+        if (wall_us < 0)
+            continue;
+        g_autoptr(GString) out = g_string_new(NULL);
+        node_record_append_json(record, wall_us, out);
+        g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(wall_us / G_USEC_PER_SEC);
+        g_autofree char *seconds = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S");
+        g_autofree char *expected =
+            g_strdup_printf("\"n\":{\"tier_name\":\"t\",\"vram_used_mb\":0,\"public_key\":\"\","
+                            "\"last_seen\":\"%s.%06d+00:00\"}",
+                            seconds, (int)(wall_us % G_USEC_PER_SEC));
+        g_assert_cmpstr(out->str, ==, expected);
+    }
+    node_record_unref(record);
 }
 
 static void test_order_is_kept(void)
@@ -886,6 +915,61 @@ static void test_full_table_recycles(void)
     world_discard(world);
 }
 
+/* A Node that was connected while the broker crashed was not noted as seen: it has time to come back. */
+static void test_no_recycling_after_a_crash(void)
+{
+    World *world = world_prepare();
+    g_autoptr(GError) error = NULL;
+    const gint64 day = 24 * 3600, start = 1700000000, crash = start + 8 * day;
+    Identity *identity = identity_open(world->identity_path, 2, &error);
+    g_assert_cmpint(claim(identity, "connected", 1, start), ==, IDENTITY_OWNED);
+    g_assert_cmpint(claim(identity, "fleeting", 2, start + 1), ==, IDENTITY_OWNED);
+    identity_close(identity);
+    identity = identity_open(world->identity_path, 2, &error);
+    g_assert_cmpint(claim(identity, "new", 3, crash), ==, IDENTITY_FULL);
+    g_assert_cmpint(claim(identity, "connected", 1, crash + 5), ==, IDENTITY_OWNED);
+    g_assert_cmpint(claim(identity, "new", 3, crash + LIMIT_IDENTITY_GRACE_SECONDS - 1), ==, IDENTITY_FULL);
+    g_assert_cmpint(claim(identity, "new", 3, crash + LIMIT_IDENTITY_GRACE_SECONDS), ==, IDENTITY_OWNED);
+    g_assert_cmpint(claim(identity, "connected", 9, crash + 9 * day), ==, IDENTITY_OTHER_KEY);
+    g_assert_cmpint(claim(identity, "newer", 4, crash + 6 * day), ==, IDENTITY_FULL);
+    identity_close(identity);
+    world_discard(world);
+}
+
+/* While the disk is full, those whose identity is on it already can register. */
+static void test_full_disk(void)
+{
+    World *world = world_new();
+    Socket *before = socket_open_node(world, 0, "known", 1);
+    socket_free(before);
+    world_settle(world);
+    struct rlimit limit, none;
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    none = limit;
+    none.rlim_cur = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    Socket *known = socket_open(world, 0), *thief = socket_open(world, 1), *stranger = socket_open(world, 0);
+    Barrier *barrier = world_stop_state(world);
+    socket_register(world, known, "known", 1);
+    socket_register(world, thief, "known", 2);
+    socket_register(world, stranger, "stranger", 3);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    barrier_reached(barrier, FALSE);
+    world_settle(world);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_next(known, "{\"type\":\"registered\",\"node_id\":\"known\"}");
+    assert_error(thief, "node_id_owned_by_another_key");
+    assert_error(stranger, "registration_unavailable");
+    socket_register(world, stranger, "stranger", 3);
+    world_settle(world);
+    assert_next(stranger, "{\"type\":\"registered\",\"node_id\":\"stranger\"}");
+    socket_free(known);
+    socket_free(thief);
+    socket_free(stranger);
+    world_free(world);
+}
+
 static void test_rollback_keeps_the_count(void)
 {
     World *world = world_prepare();
@@ -907,6 +991,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/relay/register/challenges-differ", test_challenges_differ);
     g_test_add_func("/relay/register/list", test_register_and_list);
+    g_test_add_func("/relay/register/last-seen", test_last_seen);
     g_test_add_func("/relay/register/order", test_order_is_kept);
     g_test_add_func("/relay/register/identity-checks", test_identity_checks);
     g_test_add_func("/relay/register/field-checks", test_field_checks);
@@ -938,6 +1023,8 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/flood", test_flood_is_slowed);
     g_test_add_func("/relay/identity/damaged", test_damaged_identities);
     g_test_add_func("/relay/identity/recycle", test_full_table_recycles);
+    g_test_add_func("/relay/identity/crash", test_no_recycling_after_a_crash);
+    g_test_add_func("/relay/identity/full-disk", test_full_disk);
     g_test_add_func("/relay/identity/rollback", test_rollback_keeps_the_count);
     return g_test_run();
 }
