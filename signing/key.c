@@ -8,10 +8,9 @@
 #include <sodium.h>
 #include <string.h>
 
-#define SEED_BYTES 32
 #define BASE32_BITS 5
 
-G_STATIC_ASSERT(SEED_BYTES == crypto_sign_SEEDBYTES);
+G_STATIC_ASSERT(ED25519_SEED_BYTES == crypto_sign_SEEDBYTES);
 /* The fingerprint is made of whole bytes of the hash. */
 G_STATIC_ASSERT(FINGERPRINT_CHARS *BASE32_BITS % 8 == 0);
 
@@ -45,14 +44,14 @@ void secret_wipe(void *buffer, gsize len)
 
 SecretKey *secret_key_generate(void)
 {
-    guint8 seed[SEED_BYTES];
+    guint8 seed[ED25519_SEED_BYTES];
     randombytes_buf(seed, sizeof seed);
     SecretKey *key = secret_key_from_seed(seed);
     sodium_memzero(seed, sizeof seed);
     return key;
 }
 
-SecretKey *secret_key_from_seed(const guint8 seed[SEED_BYTES])
+SecretKey *secret_key_from_seed(const guint8 seed[ED25519_SEED_BYTES])
 {
     SecretKey *key = secret_alloc(sizeof *key);
     crypto_sign_seed_keypair(key->public_key.bytes, key->secret, seed);
@@ -100,7 +99,7 @@ void secret_key_public(const SecretKey *key, PublicKey *ret)
     *ret = key->public_key;
 }
 
-void secret_key_seed(const SecretKey *key, guint8 ret_seed[SEED_BYTES])
+void secret_key_seed(const SecretKey *key, guint8 ret_seed[ED25519_SEED_BYTES])
 {
     crypto_sign_ed25519_sk_to_seed(ret_seed, key->secret);
 }

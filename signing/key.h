@@ -15,6 +15,7 @@
 #include "signing/hash.h"
 
 #define FINGERPRINT_CHARS 16
+#define ED25519_SEED_BYTES 32
 
 typedef struct {
     guint8 bytes[ED25519_PUBLIC_BYTES];
@@ -26,7 +27,7 @@ typedef struct SecretKey SecretKey;
 
 SecretKey *secret_key_generate(void);
 /* From the 32-byte seed, which is what OCC's signing.key holds. */
-SecretKey *secret_key_from_seed(const guint8 seed[32]);
+SecretKey *secret_key_from_seed(const guint8 seed[ED25519_SEED_BYTES]);
 void secret_key_free(SecretKey *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SecretKey, secret_key_free)
 
@@ -49,7 +50,7 @@ void secret_wipe(void *buffer, gsize len);
 
 void secret_key_public(const SecretKey *key, PublicKey *ret);
 /* The seed, for writing key files; the caller wipes it (secret_wipe). */
-void secret_key_seed(const SecretKey *key, guint8 ret_seed[32]);
+void secret_key_seed(const SecretKey *key, guint8 ret_seed[ED25519_SEED_BYTES]);
 
 gboolean public_key_equal(const PublicKey *a, const PublicKey *b);
 gboolean public_key_verify(const PublicKey *key, const void *message, gsize len,

@@ -14,9 +14,8 @@
 #include <sodium.h>
 #include <string.h>
 
-#define SEED_BYTES 32
 #define CHECK_BYTES 8
-#define SEALED_BYTES (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + SEED_BYTES)
+#define SEALED_BYTES (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + ED25519_SEED_BYTES)
 
 #define SECRET_MAGIC "kontor-secret-key"
 #define PUBLIC_MAGIC "kontor-public-key"
@@ -93,7 +92,7 @@ KeyFileKind key_file_kind(const void *data, gsize len)
         return KEY_FILE_MINISIGN_PUBLIC;
     if (begins_with(data, len, COMMENT))
         return KEY_FILE_SIGNIFY_PUBLIC;
-    return len == SEED_BYTES ? KEY_FILE_RAW : KEY_FILE_UNKNOWN;
+    return len == ED25519_SEED_BYTES ? KEY_FILE_RAW : KEY_FILE_UNKNOWN;
 }
 
 const char *key_file_kind_name(KeyFileKind kind)
@@ -125,8 +124,9 @@ gboolean key_file_name_check(const char *name, GError **error)
         return FALSE;
     }
     gboolean good = text_is_utf8(name, len, NULL) && text_trim(name, len).len == len;
-    for (const char *c = name; good && *c != '\0'; c = g_utf8_next_char(c))
-        good = may_stand_in_name(g_utf8_get_char(c));
+    gunichar c = 0;
+    for (gsize at = 0; good && at < len; good = may_stand_in_name(c))
+        at += text_char_decode(name + at, len - at, &c);
     return good || refuse_text(error, KONTOR_ERROR_MALFORMED,
                                "control characters, white space at an end or no UTF-8 in the name", name);
 }
@@ -275,10 +275,11 @@ static gboolean open_seal(const Kdf *kdf, const guint8 sealed[SEALED_BYTES], con
     return opened == 0 || refuse(error, KONTOR_ERROR_DENIED, "wrong passphrase");
 }
 
-static void seal(const guint8 seed[SEED_BYTES], const guint8 *key, guint8 ret_sealed[SEALED_BYTES])
+static void seal(const guint8 seed[ED25519_SEED_BYTES], const guint8 *key, guint8 ret_sealed[SEALED_BYTES])
 {
     random_fill(ret_sealed, crypto_secretbox_NONCEBYTES);
-    crypto_secretbox_easy(ret_sealed + crypto_secretbox_NONCEBYTES, seed, SEED_BYTES, ret_sealed, key);
+    crypto_secretbox_easy(ret_sealed + crypto_secretbox_NONCEBYTES, seed, ED25519_SEED_BYTES, ret_sealed,
+                          key);
 }
 
 /* --- Reading Kontor's files --- */
@@ -304,9 +305,9 @@ static gboolean set_secret(KeyFile *file, const guint8 *seed, const ReadOptions 
 
 static gboolean read_plain(KeyFile *file, char **rest, const ReadOptions *options, GError **error)
 {
-    guint8 *seed = secret_alloc(SEED_BYTES);
+    guint8 *seed = secret_alloc(ED25519_SEED_BYTES);
     gboolean good =
-        decode_field(rest, "seed", seed, SEED_BYTES, error) && set_secret(file, seed, options, error);
+        decode_field(rest, "seed", seed, ED25519_SEED_BYTES, error) && set_secret(file, seed, options, error);
     secret_free(seed);
     return good;
 }
@@ -320,7 +321,7 @@ static gboolean read_sealed(KeyFile *file, const char *kdf_value, char **rest, c
         return FALSE;
     if (options->public_only)
         return TRUE;
-    guint8 *seed = secret_alloc(SEED_BYTES);
+    guint8 *seed = secret_alloc(ED25519_SEED_BYTES);
     gboolean good =
         open_seal(&kdf, sealed, options->passphrase, seed, error) && set_secret(file, seed, options, error);
     secret_free(seed);
@@ -522,7 +523,7 @@ static gboolean append_sealed(char *text, const guint8 *seed, const char *passph
 char *key_file_print_secret(const SecretKey *secret, const char *name, const char *passphrase, GError **error)
 {
     char *text = secret_alloc(LIMIT_KEY_FILE_BYTES);
-    guint8 *seed = secret_alloc(SEED_BYTES);
+    guint8 *seed = secret_alloc(ED25519_SEED_BYTES);
     PublicKey public_key;
     gboolean good = TRUE;
     secret_key_public(secret, &public_key);
@@ -531,7 +532,7 @@ char *key_file_print_secret(const SecretKey *secret, const char *name, const cha
     if (passphrase != NULL)
         good = append_sealed(text, seed, passphrase, error);
     else
-        append_base64(text, "seed", seed, SEED_BYTES);
+        append_base64(text, "seed", seed, ED25519_SEED_BYTES);
     append_check(text);
     secret_free(seed);
     if (good)
@@ -543,8 +544,10 @@ char *key_file_print_secret(const SecretKey *secret, const char *name, const cha
 char *key_file_print_public(const PublicKey *key, const char *name, const guint8 *number)
 {
     g_autofree char *text = g_malloc0(LIMIT_KEY_FILE_BYTES);
+    guint8 derived[KEY_NUMBER_BYTES];
+    derive_number(key, derived);
     append_head(text, PUBLIC_MAGIC, key, name);
-    if (number != NULL) {
+    if (number != NULL && memcmp(number, derived, sizeof derived) != 0) {
         char hex[2 * KEY_NUMBER_BYTES + 1];
         hex_encode(number, KEY_NUMBER_BYTES, hex);
         append(text, "number: %s\n", hex);

@@ -74,7 +74,7 @@ gboolean key_file_name_check(const char *name, GError **error);
 char *key_file_print_secret(const SecretKey *secret, const char *name, const char *passphrase,
                             GError **error);
 void key_text_free(char *text);
-/* `number` NULL: the one that follows from the key, which is not written down. */
+/* `number` NULL: the one that follows from the key. Only another one is written down. */
 char *key_file_print_public(const PublicKey *key, const char *name, const guint8 *number);
 /* Public keys for `minisign -p` and `signify -p`. */
 char *key_file_print_minisign(const PublicKey *key, const guint8 *number);

@@ -64,9 +64,10 @@ gboolean note_name_is_valid(const char *key_name)
     gsize len = strlen(key_name);
     if (len == 0 || len > LIMIT_KEY_NAME_BYTES || !text_is_utf8(key_name, len, NULL))
         return FALSE;
-    for (const char *c = key_name; *c != '\0'; c = g_utf8_next_char(c)) {
-        gunichar character = g_utf8_get_char(c);
-        if (character == '+' || text_is_space(character) || g_unichar_iscntrl(character))
+    for (gsize at = 0; at < len;) {
+        gunichar c = 0;
+        at += text_char_decode(key_name + at, len - at, &c);
+        if (c == '+' || text_is_space(c) || g_unichar_iscntrl(c))
             return FALSE;
     }
     return TRUE;

@@ -11,6 +11,8 @@ const CliGroup cli_groups[] = {
     {"Configuration", cmd_config_commands},
     {"Look after a broker", cmd_status_commands},
     {"Read packs", cmd_read_commands},
+    {"Keys and trust", cmd_key_commands},
+    {NULL, cmd_trust_commands},
     {"Help", cmd_help_commands},
     {NULL, NULL},
 };
