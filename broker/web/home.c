@@ -14,22 +14,27 @@
     "frame-ancestors 'none'"
 
 static const char style[] =
-    ":root{color-scheme:light dark;--ink:#1d2733;--soft:#5b6774;--line:#d8dee4;--paper:#fff;--link:#0a5a9c;"
+    ":root{color-scheme:light dark;--ink:#1d2733;--soft:#5b6774;--line:#d8dee4;--edge:#868f99;--paper:#fff;"
+    "--link:#0a5a9c;"
     "--mark:#eef3f8}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9aa5b1;--line:#333c46;--paper:#14181d;"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9aa5b1;--line:#333c46;--edge:#6f7b88;--"
+    "paper:#14181d;"
     "--link:#7db8ee;--mark:#1e252d}}"
     "*{box-sizing:border-box}"
     "body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}"
-    "header,main,footer{max-width:52rem;margin:0 auto;padding:1rem}"
-    "h1{font-size:1.6rem;margin:.5rem 0 0}h2{font-size:1.15rem;margin:1.5rem 0 .5rem}"
-    "p{margin:.4rem 0}a{color:var(--link)}.soft{color:var(--soft)}"
-    "form{display:flex;flex-wrap:wrap;gap:.5rem;margin:1rem 0}"
-    "label{flex:1 1 12rem;font-size:.85rem;color:var(--soft)}"
-    "input{display:block;width:100%;font:inherit;padding:.45rem .6rem;border:1px solid var(--line);"
-    "border-radius:.3rem;background:var(--paper);color:var(--ink)}"
-    "button{align-self:end;font:inherit;padding:.45rem 1.2rem;border:1px solid var(--link);"
+    "header,main,footer{max-width:48rem;margin:0 auto;padding:0 1rem;overflow-wrap:anywhere}"
+    "header{padding-top:1.5rem}footer{margin-top:2rem;padding-bottom:2rem;font-size:.9rem}"
+    "h1{font-size:1.8rem;line-height:1.2;margin:0 0 .5rem}h1 a{color:inherit;text-decoration:none}"
+    "h2{font-size:1.15rem;margin:2rem 0 .6rem}"
+    "p{margin:.3rem 0}a{color:var(--link);text-underline-offset:.15em}li>a{font-weight:600}"
+    ".soft{color:var(--soft)}"
+    "form{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.25rem 0 0}"
+    "label{flex:2 1 16rem;font-size:.85rem;color:var(--soft)}label+label{flex:1 1 11rem}"
+    "input{display:block;width:100%;font:inherit;font-size:1rem;margin-top:.15rem;padding:.5rem .7rem;"
+    "border:1px solid var(--edge);border-radius:.3rem;background:var(--paper);color:var(--ink)}"
+    "button{align-self:end;font:inherit;padding:.5rem 1.3rem;border:1px solid var(--link);"
     "border-radius:.3rem;background:var(--link);color:var(--paper);cursor:pointer}"
-    "ol,ul{list-style:none;margin:0;padding:0}li{padding:.6rem 0;border-top:1px solid var(--line)}"
+    "ol,ul{list-style:none;margin:0;padding:0}li{padding:.8rem 0;border-top:1px solid var(--line)}"
     "code{font:.9em ui-monospace,monospace;background:var(--mark);padding:.1rem .3rem;border-radius:.2rem}"
     "nav{display:flex;justify-content:space-between;padding:.8rem 0}"
     "a:focus-visible,input:focus-visible,button:focus-visible{outline:3px solid var(--link);"
@@ -46,6 +51,12 @@ HomeFigures home_figures(const char *name, const Catalog *catalog, Relay *relay)
     };
 }
 
+/* "1 page", "2 pages". */
+static void append_count(GString *html, guint64 count, const char *noun)
+{
+    g_string_append_printf(html, "%" G_GUINT64_FORMAT " %s%s", count, noun, count == 1 ? "" : "s");
+}
+
 static void append_head(GString *html, const HomeFigures *figures)
 {
     g_string_append(html, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -57,10 +68,14 @@ static void append_head(GString *html, const HomeFigures *figures)
     html_append_text(html, figures->name);
     g_string_append(html, "</a></h1>\n<p>A broker for knowledge packs: small wikis that programs and people "
                           "can read, search and mirror.</p>\n");
-    g_string_append_printf(html, "<p class=\"soft\">%u packs · %" G_GUINT64_FORMAT " pages", figures->packs,
-                           figures->pages);
-    if (figures->has_nodes)
-        g_string_append_printf(html, " · %u connected Nodes", figures->nodes);
+    g_string_append(html, "<p class=\"soft\">");
+    append_count(html, figures->packs, "pack");
+    g_string_append(html, " · ");
+    append_count(html, figures->pages, "page");
+    if (figures->has_nodes) {
+        g_string_append(html, " · ");
+        append_count(html, figures->nodes, "connected Node");
+    }
     g_string_append(html, "</p>\n");
 }
 
@@ -80,6 +95,7 @@ static void append_foot(GString *html)
     g_string_append(html,
                     "</main>\n<footer class=\"soft\"><p>For programs: <a href=\"/tree\">/tree</a> · "
                     "<a href=\"/packs\">/packs</a> · <a href=\"/packs/summaries\">/packs/summaries</a> · "
+                    "<a href=\"/catalog\">/catalog</a> · <a href=\"/publishers\">/publishers</a> · "
                     "<a href=\"/nodes\">/nodes</a> · <a href=\"/version\">/version</a></p>"
                     "<p>Kontor " KONTOR_VERSION ". Searches are not recorded.</p></footer>\n"
                     "</body>\n</html>\n");
@@ -94,16 +110,38 @@ static void append_page_link(GString *html, const char *pack_path, const char *f
     g_string_append(html, "\">");
 }
 
+/* Says in words whose the pack is; nothing when signatures are not looked at. A name comes from the trust
+ * list only: what an unknown key calls itself proves nothing. */
+static void append_signature(GString *html, const CatalogRelease *release)
+{
+    if (!release->is_checked)
+        return;
+    if (release->rule == ACCEPT_UNSIGNED) {
+        g_string_append(html, ", not signed");
+        return;
+    }
+    gboolean named = release->rule == ACCEPT_OK && *release->publisher != '\0';
+    g_string_append(html,
+                    release->rule == ACCEPT_OK ? ", signed by " : ", signed by a key not trusted here: ");
+    if (named)
+        html_append_excerpt(html, release->publisher, 64);
+    if (named)
+        g_string_append_c(html, ' ');
+    g_string_append_printf(html, "<code>%s</code>", release->fingerprint);
+}
+
 static void append_pack(GString *html, const CatalogPack *pack)
 {
     g_string_append(html, "<li>");
     append_page_link(html, pack->path, "index.md");
     html_append_text(html, pack->path);
-    g_string_append_printf(html, "</a> <span class=\"soft\">%u pages", pack->rows_indexed);
+    g_string_append(html, "</a> <span class=\"soft\">");
+    append_count(html, pack->rows_indexed, "page");
     if (*pack->version != '\0') {
         g_string_append(html, ", version ");
         html_append_excerpt(html, pack->version, 32);
     }
+    append_signature(html, &pack->release);
     g_string_append(html, "</span>");
     if (*pack->summary != '\0') {
         g_string_append(html, "<p>");
@@ -138,7 +176,9 @@ static void append_packs(GString *html, const GPtrArray *places, guint page)
     page = CLAMP(page, 1, pages);
     g_string_append(html, "<h2>Packs</h2>\n");
     if (packs->len == 0)
-        g_string_append(html, "<p>There are no packs here yet.</p>\n");
+        g_string_append(html,
+                        "<p>There are no packs here yet. Whoever runs this broker lays them down in its "
+                        "packs directory.</p>\n");
     g_string_append(html, "<ul>\n");
     for (guint i = (page - 1) * HOME_PACKS; i < MIN(page * HOME_PACKS, packs->len); i++)
         append_pack(html, g_ptr_array_index(packs, i));
@@ -189,7 +229,9 @@ HttpReply *home_results_reply(const HomeFigures *figures, guint status, const ch
         html_append_text(html, problem);
         g_string_append(html, "</p>\n");
     } else if (hits->len == 0) {
-        g_string_append(html, "<p>Nothing was found. <a href=\"/\">All packs</a></p>\n");
+        g_string_append(html,
+                        "<p>Nothing was found. Fewer or other words may help; <a href=\"/\">all packs</a> "
+                        "are listed on the start page.</p>\n");
     }
     g_string_append(html, "<ol>\n");
     for (guint i = 0; hits != NULL && i < hits->len; i++)
