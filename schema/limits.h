@@ -78,7 +78,9 @@
 #define LIMIT_HTTP_IDLE_SECONDS 75  /* keep-alive between requests */
 #define LIMIT_HTTP_WRITE_SECONDS 30 /* without progress while an answer waits to be read */
 #define LIMIT_HTTP_PIPELINE 64      /* requests answered from one read before others get their turn */
+#define LIMIT_HTTP2_STREAMS 256     /* requests at once on one HTTP/2 connection */
 #define LIMIT_HTTP_OUT_BYTES (16 * 1024 * 1024)   /* unsent answer bytes of one connection */
+#define LIMIT_HTTP_HELD_BYTES (128 * 1024 * 1024) /* unfinished bodies in one I/O thread; more: 503 */
 #define LIMIT_PAGE_CACHE_BYTES (64 * 1024 * 1024) /* answers kept by each I/O thread */
 #define LIMIT_IO_THREADS 64
 #define LIMIT_WORKERS 64

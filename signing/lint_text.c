@@ -47,7 +47,8 @@ static gboolean begins(const char *text, gsize len, const char *prefix)
     return len >= prefix_len && g_ascii_strncasecmp(text, prefix, prefix_len) == 0;
 }
 
-/* "/home/anna/" and its like, at the beginning of a path. `before` is the character in front of it. */
+/* A home directory with a name behind it, at the beginning of a path. `before` is the character in front of
+ * it. */
 static gboolean is_home(const char *text, gsize len, char before)
 {
     static const char *const homes[] = {"/home/", "/Users/", ":\\Users\\", ":/Users/", ":\\Documents and"};

@@ -15,10 +15,14 @@
 
 typedef enum {
     CLI_OK = 0,
-    CLI_FAILURE = 1,     /* the command could not do what it was asked to; also: unexpected answers */
-    CLI_USAGE = 2,       /* the command line or the configuration is wrong */
-    CLI_NOT_FOUND = 3,   /* the pack, page or path does not exist */
-    CLI_UNREACHABLE = 4, /* no broker answers there, or not in time, or its certificate is not trusted */
+    CLI_FAILURE = 1,       /* the command could not do what it was asked to; also: unexpected answers */
+    CLI_USAGE = 2,         /* the command line or the configuration is wrong */
+    CLI_NOT_FOUND = 3,     /* the pack, page or path does not exist */
+    CLI_UNREACHABLE = 4,   /* no broker answers there, or not in time, or its certificate is not trusted */
+    CLI_UNSIGNED = 5,      /* the pack has no signature, or not the kind that is required */
+    CLI_UNTRUSTED = 6,     /* signed by a key that is not trusted, not any more, or not for this pack */
+    CLI_BAD_SIGNATURE = 7, /* what was found is not what was signed */
+    CLI_MISMATCH = 8,      /* the packs compared are not the same */
 } CliExit;
 
 typedef struct CliCommand {

@@ -13,6 +13,8 @@ const CliGroup cli_groups[] = {
     {"Read packs", cmd_read_commands},
     {"Keys and trust", cmd_key_commands},
     {NULL, cmd_trust_commands},
+    {"Make and check packs", cmd_pack_commands},
+    {NULL, cmd_verify_commands},
     {"Help", cmd_help_commands},
     {NULL, NULL},
 };
