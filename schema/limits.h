@@ -98,11 +98,13 @@
 #define LIMIT_SEARCH_QUERY_BYTES                                                                             \
     (512 * 1024)               /* q of a request: the contract has no limit; 5,000 words must work */
 #define LIMIT_SEARCH_TERMS 256 /* distinct words of a query that are looked up; later ones are ignored */
-#define LIMIT_SEARCH_DEADLINE_MS 2000 /* a query still running then is stopped: 503 */
-#define LIMIT_RATE_WINDOW_SECONDS 60  /* (contract) */
-#define LIMIT_SEARCH_PER_MINUTE 60    /* /search and /lookup_entity together, per address (contract) */
-#define LIMIT_REGISTER_PER_MINUTE 60  /* register attempts per address (contract) */
-#define LIMIT_RATE_ADDRESSES 10000    /* addresses watched at once */
+#define LIMIT_VOCABULARY_BYTES (16 * 1024 * 1024) /* words kept in memory to stand in for unknown ones */
+#define LIMIT_VOCABULARY_WORD_BYTES 64            /* a longer word stands in for nothing */
+#define LIMIT_SEARCH_DEADLINE_MS 2000             /* a query still running then is stopped: 503 */
+#define LIMIT_RATE_WINDOW_SECONDS 60              /* (contract) */
+#define LIMIT_SEARCH_PER_MINUTE 60   /* /search and /lookup_entity together, per address (contract) */
+#define LIMIT_REGISTER_PER_MINUTE 60 /* register attempts per address (contract) */
+#define LIMIT_RATE_ADDRESSES 10000   /* addresses watched at once */
 
 /* --- Nodes: /ws --- */
 #define LIMIT_NODES 20000        /* registered at once */

@@ -7,6 +7,7 @@
  */
 #include "broker/search/vocabulary.h"
 
+#include "schema/limits.h"
 #include "schema/text.h"
 
 #include <string.h>
@@ -34,8 +35,7 @@ struct Vocabulary {
 
 /* --- Life cycle --- */
 
-/* Bytes of all words beyond which further ones get no stand-ins: offsets are 32 bits wide. */
-#define BYTES_MAX (G_MAXUINT32 / 2)
+G_STATIC_ASSERT(LIMIT_VOCABULARY_BYTES <= G_MAXUINT32); /* offsets are 32 bits wide */
 
 static guint32 signature_of(const char *word, gsize len)
 {
@@ -48,9 +48,8 @@ static guint32 signature_of(const char *word, gsize len)
     return signature;
 }
 
-static void append_word(Vocabulary *vocabulary, const char *word, guint64 rows)
+static void append_word(Vocabulary *vocabulary, const char *word, gsize len, guint64 rows)
 {
-    gsize len = strlen(word);
     Word entry = {.start = (guint32)vocabulary->bytes->len,
                   .rows = (guint32)MIN(rows, G_MAXUINT32),
                   .signature = signature_of(word, len),
@@ -60,7 +59,7 @@ static void append_word(Vocabulary *vocabulary, const char *word, guint64 rows)
     g_string_append_c(vocabulary->bytes, '\n');
 }
 
-Vocabulary *vocabulary_load(Db *db, GError **error)
+Vocabulary *vocabulary_load(Db *db, gsize bytes_max, GError **error)
 {
     g_autoptr(Vocabulary) vocabulary = g_new0(Vocabulary, 1);
     g_atomic_ref_count_init(&vocabulary->refs);
@@ -73,8 +72,12 @@ Vocabulary *vocabulary_load(Db *db, GError **error)
     do {
         if (!db_step(statement, &row, error))
             return NULL;
-        if (row && vocabulary->bytes->len < BYTES_MAX)
-            append_word(vocabulary, db_column_text(statement, 0), (guint64)db_column_integer(statement, 1));
+        const char *word = row ? db_column_text(statement, 0) : "";
+        gsize len = strlen(word);
+        if (vocabulary->bytes->len + len + 1 > bytes_max)
+            break;
+        if (row && len <= LIMIT_VOCABULARY_WORD_BYTES)
+            append_word(vocabulary, word, len, (guint64)db_column_integer(statement, 1));
     } while (row);
     Word end = {.start = (guint32)vocabulary->bytes->len};
     g_array_append_val(vocabulary->words, end);
@@ -96,10 +99,16 @@ void vocabulary_unref(Vocabulary *vocabulary)
     g_free(vocabulary);
 }
 
+gsize vocabulary_bytes(const Vocabulary *vocabulary)
+{
+    return vocabulary->bytes->len;
+}
+
 /* --- The cache --- */
 
 void vocabulary_cache_init(VocabularyCache *cache)
 {
+    g_mutex_init(&cache->load_lock);
     g_mutex_init(&cache->lock);
     cache->latest = NULL;
     cache->generation = 0;
@@ -108,6 +117,7 @@ void vocabulary_cache_init(VocabularyCache *cache)
 void vocabulary_cache_clear(VocabularyCache *cache)
 {
     g_clear_pointer(&cache->latest, vocabulary_unref);
+    g_mutex_clear(&cache->load_lock);
     g_mutex_clear(&cache->lock);
 }
 
@@ -121,20 +131,29 @@ static void cache_put(VocabularyCache *cache, Vocabulary *vocabulary, guint64 ge
     vocabulary_unref(old);
 }
 
-/* Loading costs some milliseconds once per change, and only when a query needs it. Two threads may load at
- * once: the later one stays. */
-Vocabulary *vocabulary_cache_get(VocabularyCache *cache, guint64 generation, Db *db, GError **error)
+static Vocabulary *cache_find(VocabularyCache *cache, guint64 generation)
 {
     Vocabulary *vocabulary = NULL;
     g_mutex_lock(&cache->lock);
     if (cache->latest != NULL && cache->generation == generation)
         vocabulary = vocabulary_ref(cache->latest);
     g_mutex_unlock(&cache->lock);
+    return vocabulary;
+}
+
+/* Loading costs some milliseconds once per change, and only when a query needs it. */
+Vocabulary *vocabulary_cache_get(VocabularyCache *cache, guint64 generation, Db *db, GError **error)
+{
+    Vocabulary *vocabulary = cache_find(cache, generation);
     if (vocabulary != NULL)
         return vocabulary;
-    vocabulary = vocabulary_load(db, error);
+    g_mutex_lock(&cache->load_lock);
+    vocabulary = cache_find(cache, generation);
+    if (vocabulary == NULL)
+        vocabulary = vocabulary_load(db, LIMIT_VOCABULARY_BYTES, error);
     if (vocabulary != NULL)
         cache_put(cache, vocabulary, generation);
+    g_mutex_unlock(&cache->load_lock);
     return vocabulary;
 }
 

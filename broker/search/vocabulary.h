@@ -24,15 +24,17 @@ typedef struct {
 
 /* --- Life cycle --- */
 
-/* Reads the words table as the connection's open transaction sees it. */
-Vocabulary *vocabulary_load(Db *db, GError **error);
+/* Reads the words table as the connection's open transaction sees it, in the order of bytes: `bytes_max`
+ * bytes of words at most, and none that is longer than LIMIT_VOCABULARY_WORD_BYTES. */
+Vocabulary *vocabulary_load(Db *db, gsize bytes_max, GError **error);
 Vocabulary *vocabulary_ref(Vocabulary *vocabulary);
 void vocabulary_unref(Vocabulary *vocabulary);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Vocabulary, vocabulary_unref)
 
 /* The vocabulary of the latest generation of an index that somebody asked for. Any thread. */
 typedef struct {
-    GMutex lock;
+    GMutex load_lock; /* held while one thread loads: the others want the same */
+    GMutex lock;      /* guards the rest */
     Vocabulary *latest;
     guint64 generation; /* of `latest` */
 } VocabularyCache;
@@ -43,6 +45,9 @@ void vocabulary_cache_clear(VocabularyCache *cache);
 Vocabulary *vocabulary_cache_get(VocabularyCache *cache, guint64 generation, Db *db, GError **error);
 
 /* --- Queries --- */
+
+/* Of all words, with a byte for the end of each. */
+gsize vocabulary_bytes(const Vocabulary *vocabulary);
 
 /* The best words for an unknown `term`: those that contain it (at its beginning when it is shorter than three
  * characters), beginnings before middles, frequent before rare; when there is none, the nearest misspellings:

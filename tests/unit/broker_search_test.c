@@ -572,6 +572,40 @@ static void test_deadline(void)
     library_clear(&library);
 }
 
+/* Packs with endless words of their own must not fill the memory: what is too much gets no stand-ins. */
+static void test_vocabulary_is_bounded(void)
+{
+    Library library;
+    library_init(&library);
+    g_autofree char *long_word = g_strnfill(LIMIT_VOCABULARY_WORD_BYTES + 1, 'b');
+    g_autofree char *fitting = g_strnfill(LIMIT_VOCABULARY_WORD_BYTES, 'c');
+    g_autofree char *body = g_strconcat("alpha ", long_word, " ", fitting, " delta", NULL);
+    write_pack(&library, "p", "a.md", "alpha", "beta", body, NULL);
+    library_apply(&library);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Db) db = search_schema_open_reader(library.index_path, &error);
+    g_assert_no_error(error);
+    VocabularyWord found[VOCABULARY_STANDINS_MAX];
+    {
+        g_autoptr(Vocabulary) all = vocabulary_load(db, LIMIT_VOCABULARY_BYTES, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(vocabulary_find(all, "bbbb", found), ==, 0);
+        g_assert_cmpuint(vocabulary_find(all, "cccc", found), ==, 1);
+        g_assert_cmpuint(vocabulary_find(all, "delt", found), ==, 1);
+        g_assert_cmpuint(vocabulary_bytes(all), <=, LIMIT_VOCABULARY_BYTES);
+    }
+    {
+        g_autoptr(Vocabulary) few = vocabulary_load(db, /* bytes_max= */ 20, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(vocabulary_find(few, "alph", found), ==, 1);
+        g_assert_cmpuint(vocabulary_find(few, "delt", found), ==, 0);
+        g_assert_cmpuint(vocabulary_bytes(few), <=, 20);
+    }
+    /* They are found all the same by whoever knows them. */
+    g_assert_cmpuint(count_found(&library, long_word), ==, 1);
+    library_clear(&library);
+}
+
 /* --- Changes --- */
 
 static void test_changes(void)
@@ -902,6 +936,7 @@ int main(int argc, char **argv)
     g_test_add_func("/search/find/long", test_long_query);
     g_test_add_func("/search/find/rare", test_rare_words_decide);
     g_test_add_func("/search/find/deadline", test_deadline);
+    g_test_add_func("/search/find/vocabulary", test_vocabulary_is_bounded);
     g_test_add_func("/search/scope/filter", test_scope);
     g_test_add_func("/search/scope/model", test_scope_agrees_with_paths);
     g_test_add_func("/search/lookup", test_lookup);
