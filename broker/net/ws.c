@@ -425,13 +425,19 @@ static struct lws_vhost *context_new(WsThread *ws, const char *cert_file, const 
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .vhost_name = "kontor",
         .protocols = protocols,
-        .options = cert_file != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
+        /* We never connect to others from here: without this, every certificate costs a copy of the system's
+         * certificates, more than a megabyte. */
+        .options = LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS |
+                   (cert_file != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .ssl_cert_filepath = cert_file,
         .ssl_private_key_filepath = key_file,
         .ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION),
         .timeout_secs = HANDSHAKE_SECONDS,
         .keepalive_timeout = LIMIT_HTTP_IDLE_SECONDS,
         .alpn = "h2,http/1.1",
+        /* As the library's own, but for the streams at once: it hangs up on a client that opens more, also
+         * before that client can know how many are allowed. */
+        .http2_settings = {1, 65536, 0, LIMIT_HTTP2_STREAMS, 0, 16384, 4096},
         .retry_and_idle_policy = &no_validity_checks,
     };
     struct lws_context *context = lws_create_context(&context_info);

@@ -15,6 +15,13 @@ limits: {register_per_minute: 0, search_per_minute: 0}
 """
 
 
+# libwebsockets 4.1.6 keeps the client side of a virtual host's TLS when its context is destroyed: a few kilobytes per certificate
+# at the end of the program. Only whole call stacks tell that from a leak of ours.
+LEAKS = broker.SOURCE / "tests/integration/lib/libwebsockets.supp"
+ENVIRONMENT = {"ASAN_OPTIONS": "exitcode=86:fast_unwind_on_malloc=0",
+               "LSAN_OPTIONS": f"suppressions={LEAKS}:print_suppressions=0"} if broker.SANITIZED else {}
+
+
 def certificate(directory, name, suffix=""):
     """A self-signed certificate for localhost, laid down by rename."""
     cert, key = directory / "cert.new", directory / "key.new"
@@ -36,7 +43,7 @@ class Tls(broker.BrokerTest):
         def prepare(b):
             packs.library(b.packs)
             certificate(b.data, "first")
-        kontor = self.broker(config=CONFIG, prepare=prepare).wait_serving()
+        kontor = self.broker(config=CONFIG, prepare=prepare, env=ENVIRONMENT).wait_serving()
         self.address = tls_address(kontor)
         return kontor
 
@@ -113,9 +120,18 @@ class Tls(broker.BrokerTest):
         self.assertEqual(json.loads(reply)["results"][0]["page_file"], "concepts/caesar.md")
         self.assertEqual(self.curl(kontor, *resolve, "-o", "/dev/null", "-w", "%{response_code}", f"{base}/nothing"), b"404")
         self.assertEqual(self.curl(kontor, *resolve, "-I", "-o", "/dev/null", "-w", "%{response_code}", f"{base}/tree"), b"200")
-        many = [f"{base}/packs/docker/wiki/concepts/image.md"] * 30
-        body = self.curl(kontor, *resolve, "--parallel", "--parallel-max", "30", *many)
-        self.assertEqual(len(body), 30 * len(kontor.get("/packs/docker/wiki/concepts/image.md").body))
+
+    def test_many_streams_at_once(self):
+        """Pages that nobody has asked for yet come from the disk, so all streams are open together."""
+        kontor = self.serving()
+        packs.pack(kontor.packs, "cold", [(f"p{turn}-{number}", "T", "s", "x" * 3000) for turn in range(10) for number in range(60)])
+        kontor.signal(signal.SIGHUP)
+        broker.wait_until(lambda: "cold" in kontor.get("/packs").json(), "the pack")
+        resolve = ["--resolve", f"localhost:{self.address[1]}:127.0.0.1", "--http2", "--parallel", "--parallel-max", "60"]
+        for turn in range(10):
+            pages = [f"/packs/cold/wiki/concepts/p{turn}-{number}.md" for number in range(60)]
+            body = self.curl(kontor, *resolve, *[f"https://localhost:{self.address[1]}{page}" for page in pages])
+            self.assertEqual(len(body), sum((kontor.packs / page.removeprefix("/packs/")).stat().st_size for page in pages))
 
     def test_wss(self):
         kontor = self.serving()

@@ -35,7 +35,7 @@ def environment(extra=None):
     """The environment of every process under test: no setting of the caller leaks in, sanitizers fail loudly."""
     clean = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8",
              "ASAN_OPTIONS": "exitcode=86:detect_stack_use_after_return=1:abort_on_error=0",
-             "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=87", "TSAN_OPTIONS": "exitcode=66", "G_DEBUG": "fatal-criticals"}
+             "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=87", "TSAN_OPTIONS": f"exitcode=66:suppressions={SOURCE}/tests/tsan.supp", "G_DEBUG": "fatal-criticals"}
     for name in ("G_SLICE", "LLVM_PROFILE_FILE", "GCOV_PREFIX"):
         if name in os.environ:
             clean[name] = os.environ[name]
