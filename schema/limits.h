@@ -117,8 +117,10 @@
 #define LIMIT_WS_MESSAGE_BYTES                                                                               \
     (1024 * 1024) /* a message in and a forwarded frame out, in bytes (contract: characters) */
 #define LIMIT_WS_OUT_BYTES (8 * 1024 * 1024) /* unsent bytes of one socket; more: closed as a slow reader */
-#define LIMIT_WS_OUT_MESSAGES 1024           /* unsent messages of one socket */
-#define LIMIT_PENDING_QUERIES 10000          /* queries waiting for an answer, all together (contract) */
+#define LIMIT_RELAY_FRAME_BYTES                                                                              \
+    (512 * 1024 * 1024)             /* queries and answers that nobody has read yet, of all sockets */
+#define LIMIT_WS_OUT_MESSAGES 1024  /* unsent messages of one socket */
+#define LIMIT_PENDING_QUERIES 10000 /* queries waiting for an answer, all together (contract) */
 #define LIMIT_PENDING_PER_CONNECTION 1024
 #define LIMIT_PENDING_PER_IP 4096
 #define LIMIT_PENDING_PER_TARGET 1024

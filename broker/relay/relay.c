@@ -2,6 +2,7 @@
 #include "broker/relay/relay.h"
 
 #include "broker/relay/shard.h"
+#include "schema/limits.h"
 
 Relay *relay_new(const RelayOptions *options, GError **error)
 {
@@ -9,6 +10,8 @@ Relay *relay_new(const RelayOptions *options, GError **error)
     Relay *relay = g_new0(Relay, 1);
     relay->shard_count = options->shards;
     relay->register_limit = options->register_limit;
+    relay->frame_bytes_max =
+        options->frame_bytes_max != 0 ? options->frame_bytes_max : LIMIT_RELAY_FRAME_BYTES;
     relay->ports = g_new(ShardPort *, relay->shard_count);
     for (guint i = 0; i < relay->shard_count; i++)
         relay->ports[i] = shard_port_new();
@@ -39,6 +42,7 @@ void relay_free(Relay *relay)
         registrar_free(relay->registrar);
     for (guint i = 0; i < relay->shard_count; i++)
         shard_port_free(relay->ports[i]);
+    g_assert(relay->frame_bytes == 0);
     g_free(relay->ports);
     g_aligned_free(relay->counters);
     g_free(relay);

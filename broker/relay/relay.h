@@ -50,6 +50,7 @@ typedef struct {
     guint identities_max;
     guint pending_max;
     guint messages_per_second; /* quota of one connection */
+    gsize frame_bytes_max;     /* forwarded and not yet read; 0: LIMIT_RELAY_FRAME_BYTES */
     RateLimit *register_limit; /* borrowed; outlives the relay */
     Actor *state;              /* borrowed; the registrar runs there */
 } RelayOptions;

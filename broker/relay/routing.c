@@ -106,6 +106,38 @@ static void give_back(RelayConn *conn)
     __atomic_fetch_sub(&conn->shard->relay->pending, 1, __ATOMIC_RELAXED);
 }
 
+/* --- Bytes on their way --- */
+
+/* A frame that counts against the bytes of the relay for as long as anybody has a reference, be it a mail, a
+ * connection that registers, or the queue of a socket that is not read. */
+typedef struct {
+    Relay *relay;
+    GBytes *frame;
+} Charge;
+
+static void discharge(gpointer data)
+{
+    Charge *charge = data;
+    __atomic_fetch_sub(&charge->relay->frame_bytes, g_bytes_get_size(charge->frame), __ATOMIC_RELAXED);
+    g_bytes_unref(charge->frame);
+    g_free(charge);
+}
+
+/* Takes over `frame`; NULL when too many bytes are on their way already. */
+static GBytes *charge_frame(Relay *relay, GBytes *frame)
+{
+    gsize len;
+    const void *data = g_bytes_get_data(frame, &len);
+    if (__atomic_add_fetch(&relay->frame_bytes, len, __ATOMIC_RELAXED) > relay->frame_bytes_max) {
+        __atomic_fetch_sub(&relay->frame_bytes, len, __ATOMIC_RELAXED);
+        g_bytes_unref(frame);
+        return NULL;
+    }
+    Charge *charge = g_new(Charge, 1);
+    *charge = (Charge){relay, frame};
+    return g_bytes_new_with_free_func(data, len, discharge, charge);
+}
+
 /* --- Between shards --- */
 
 /* Takes over `frame`: the other thread is the only one that has it then. */
@@ -185,6 +217,9 @@ static const Failure *forward(RelayConn *conn, const NodeMessage *message, const
         node_message_query(message, conn->record == NULL ? NULL : conn->record->id_json);
     if (g_bytes_get_size(frame) > LIMIT_WS_MESSAGE_BYTES)
         return &failure_too_large;
+    frame = charge_frame(shard->relay, g_steal_pointer(&frame));
+    if (frame == NULL)
+        return &failure_busy;
     PendingParties parties = {
         .asker = conn->ref,
         .target = record->conn,
@@ -269,10 +304,12 @@ void routing_response(RelayConn *conn, const NodeMessage *message)
     }
     g_autoptr(GBytes) frame =
         node_message_response(message, conn->record == NULL ? NULL : conn->record->id_json);
-    if (g_bytes_get_size(frame) > LIMIT_WS_MESSAGE_BYTES)
+    if (g_bytes_get_size(frame) > LIMIT_WS_MESSAGE_BYTES) {
         finish_addressed(shard, pending, NULL, &failure_answer_too_large);
-    else
-        finish_addressed(shard, pending, g_steal_pointer(&frame), NULL);
+        return;
+    }
+    GBytes *charged = charge_frame(shard->relay, g_steal_pointer(&frame));
+    finish_addressed(shard, pending, charged, charged == NULL ? &failure_busy : NULL);
 }
 
 void routing_oversize(RelayConn *conn, const char *start, gsize len)

@@ -40,6 +40,8 @@ struct Relay {
     guint pending_max;         /* atomic */
     guint messages_per_second; /* atomic */
     guint pending;             /* atomic: queries that wait for an answer */
+    gsize frame_bytes; /* atomic: of forwarded queries and answers, until the last reference is gone */
+    gsize frame_bytes_max;
 };
 
 typedef enum {

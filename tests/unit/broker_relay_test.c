@@ -915,6 +915,44 @@ static void test_full_table_recycles(void)
     world_discard(world);
 }
 
+/* Sockets that do not read cost memory: all together no more than a limit, whoever they are. */
+static void test_unread_bytes_are_bounded(void)
+{
+    World *world = world_prepare();
+    world->options.frame_bytes_max = 5000;
+    world_start(world);
+    g_autofree char *payload = g_strnfill(2000, 'p');
+    for (guint shard = 0; shard < WORLD_SHARDS; shard++) {
+        Socket *asker = socket_open(world, 0), *node = socket_open_node(world, shard, "slow", 1);
+        node->kept = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+        for (guint i = 1; i <= 3; i++) {
+            g_autofree char *query = g_strdup_printf(
+                "{\"type\":\"query\",\"query_id\":\"q%u\",\"to\":\"slow\",\"payload\":\"%s\"}", i, payload);
+            socket_write(world, asker, query);
+            world_settle(world);
+        }
+        g_assert_cmpuint(node->sent.length, ==, 2);
+        assert_query_error(asker, "broker_busy", "q3");
+        g_autofree char *answer =
+            g_strdup_printf("{\"type\":\"response\",\"query_id\":\"q1\",\"payload\":\"%s\"}", payload);
+        socket_write(world, node, answer);
+        world_settle(world);
+        assert_query_error(asker, "broker_busy", "q1");
+        g_ptr_array_set_size(node->kept, 0);
+        g_autofree char *second =
+            g_strdup_printf("{\"type\":\"response\",\"query_id\":\"q2\",\"payload\":\"%s\"}", payload);
+        socket_write(world, node, second);
+        world_settle(world);
+        g_autofree char *got = socket_next(asker);
+        g_assert_nonnull(strstr(got, payload));
+        g_assert_cmpuint(relay_pending_count(world->relay), ==, 0);
+        socket_free(asker);
+        socket_free(node);
+        world_settle(world);
+    }
+    world_free(world);
+}
+
 /* A Node that was connected while the broker crashed was not noted as seen: it has time to come back. */
 static void test_no_recycling_after_a_crash(void)
 {
@@ -1020,6 +1058,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/query/catch-up", test_look_up_reads_mail_first);
     g_test_add_func("/relay/size/oversize", test_oversize);
     g_test_add_func("/relay/size/forwarded", test_forwarded_frame_is_bounded);
+    g_test_add_func("/relay/size/unread", test_unread_bytes_are_bounded);
     g_test_add_func("/relay/flood", test_flood_is_slowed);
     g_test_add_func("/relay/identity/damaged", test_damaged_identities);
     g_test_add_func("/relay/identity/recycle", test_full_table_recycles);

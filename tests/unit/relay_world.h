@@ -27,7 +27,8 @@ typedef struct {
     guint16 close_code; /* 0: open */
     char *close_reason;
     gboolean paused;
-    gboolean full; /* refuses messages */
+    gboolean full;   /* refuses messages */
+    GPtrArray *kept; /* of GBytes: what a slow reader has not read; NULL: reads at once */
 } Socket;
 
 typedef struct {
@@ -53,6 +54,8 @@ static inline gboolean world_send(gpointer data, GBytes *text)
     g_assert_cmpuint(len, <=, LIMIT_WS_MESSAGE_BYTES);
     g_assert_cmpuint(socket->close_code, ==, 0);
     g_queue_push_tail(&socket->sent, g_strndup(bytes, len));
+    if (socket->kept != NULL)
+        g_ptr_array_add(socket->kept, g_bytes_ref(text));
     return TRUE;
 }
 
@@ -272,6 +275,7 @@ static inline void socket_free(Socket *socket)
     relay_conn_closed(socket->conn);
     ip_quota_release(socket->quota);
     g_queue_clear_full(&socket->sent, g_free);
+    g_clear_pointer(&socket->kept, g_ptr_array_unref);
     g_free(socket->close_reason);
     g_free(socket);
 }
