@@ -186,8 +186,10 @@ GBytes *lint_fix_text(const char *name, GBytes *text)
     g_autoptr(GBytes) folded = text_fold_lines(text);
     gsize len = 0;
     const char *data = g_bytes_get_data(folded, &len);
-    gboolean bom = len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0;
-    g_autoptr(GBytes) fixed = bom ? g_bytes_new_from_bytes(folded, 3, len - 3) : g_bytes_ref(folded);
+    gsize bom = 0;
+    while (len - bom >= 3 && memcmp(data + bom, "\xef\xbb\xbf", 3) == 0)
+        bom += 3;
+    g_autoptr(GBytes) fixed = bom > 0 ? g_bytes_new_from_bytes(folded, bom, len - bom) : g_bytes_ref(folded);
     if (strcmp(name, INDEX) == 0 && len <= LIMIT_INDEX_BYTES && text_is_utf8(data, len, NULL)) {
         data = g_bytes_get_data(fixed, &len);
         GBytes *repaired = g_string_free_to_bytes(repair_rows(data, len));
