@@ -333,6 +333,7 @@ static void test_nothing_before_the_answer(void)
     World *world = world_new();
     Socket *target = socket_open_node(world, 1, "t", 2), *a = socket_open_node(world, 0, "a", 1);
     Socket *asker = socket_open(world, 0);
+    Barrier *barrier = world_stop_state(world);
     socket_register(world, a, "a", 1);
     socket_write(world, a, "{\"type\":\"ping\"}");
     socket_write(world, a, QUERY("q1", "t"));
@@ -341,6 +342,7 @@ static void test_nothing_before_the_answer(void)
     socket_write(world, asker, QUERY("q3", "a"));
     assert_nothing(a);
     assert_nothing(target);
+    barrier_reached(barrier, FALSE);
     world_settle(world);
     assert_next(a, "{\"type\":\"registered\",\"node_id\":\"a\"}");
     assert_next(a, "{\"type\":\"query\",\"query_id\":\"q3\",\"from_node\":\"me\",\"requester_pubkey\":\"rk\","
