@@ -2,6 +2,7 @@
 #include "broker/api/broker_status.h"
 
 #include "schema/json_writer.h"
+#include "signing/note.h"
 
 /* Lists longer than this are cut; the counts tell. */
 #define PACKS_LISTED_MAX 10000
@@ -110,6 +111,73 @@ static void write_nodes(JsonWriter *writer, Relay *relay)
     json_write_object_end(writer);
 }
 
+static void write_key(JsonWriter *writer, const FetchInput *input)
+{
+    g_autofree char *verifier = note_verifier_key_print(input->snapshot->config->name, &input->serve->key);
+    json_write_key(writer, "key");
+    json_write_object_begin(writer);
+    json_write_member_string(writer, "fingerprint", input->serve->fingerprint);
+    json_write_member_string(writer, "verifier_key", verifier);
+    json_write_object_end(writer);
+}
+
+static const char *policy_name(ConfigSigned setting)
+{
+    static const char *const names[] = {
+        [CONFIG_SIGNED_OFF] = "off",
+        [CONFIG_SIGNED_PREFERRED] = "preferred",
+        [CONFIG_SIGNED_REQUIRED] = "required",
+    };
+    return names[setting];
+}
+
+static void write_signatures(JsonWriter *writer, const Snapshot *snapshot, const GPtrArray *places)
+{
+    guint accepted = 0, refused = 0;
+    for (guint i = 0; i < places->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(places, i);
+        refused += place->refused ? 1 : 0;
+        accepted += place->is_pack && place->release.is_checked && place->release.rule == ACCEPT_OK ? 1 : 0;
+    }
+    json_write_key(writer, "signatures");
+    json_write_object_begin(writer);
+    json_write_member_string(writer, "policy", policy_name(snapshot->config->signed_local));
+    json_write_member_string(writer, "trust_file", snapshot->config->trust_file);
+    json_write_member_integer(writer, "publishers", trust_list_count(snapshot->trust));
+    json_write_member_integer(writer, "packs_accepted", accepted);
+    json_write_member_integer(writer, "packs_refused", refused);
+    write_strings(writer, "trust_warnings", trust_list_warnings(snapshot->trust));
+    json_write_object_end(writer);
+}
+
+static void write_hash(JsonWriter *writer, const char *key, const guint8 *hash)
+{
+    char hex[SHA256_HEX_CHARS + 1];
+    hex_encode(hash, SHA256_BYTES, hex);
+    json_write_member_string(writer, key, hex);
+}
+
+/* "signature" is the rule that decided; "reason" says more when it was not "ok". */
+static void write_release(JsonWriter *writer, const CatalogPack *place)
+{
+    const CatalogRelease *release = &place->release;
+    json_write_member_string(writer, "signature",
+                             release->is_checked ? accept_rule_name(release->rule) : "unchecked");
+    json_write_member_boolean(writer, "refused", place->refused);
+    if (release->reason != NULL)
+        json_write_member_string(writer, "reason", release->reason);
+    if (*release->fingerprint != '\0') {
+        json_write_member_string(writer, "publisher", release->fingerprint);
+        json_write_member_string(writer, "publisher_name", release->publisher);
+    }
+    if (*release->published_at != '\0')
+        json_write_member_string(writer, "published_at", release->published_at);
+    if (!release->has_digest)
+        return;
+    write_hash(writer, "content_sha256", release->content_sha256);
+    write_hash(writer, "digest", release->digest);
+}
+
 static void write_pack(JsonWriter *writer, const CatalogPack *place)
 {
     json_write_object_begin(writer);
@@ -123,6 +191,7 @@ static void write_pack(JsonWriter *writer, const CatalogPack *place)
         json_write_string(writer, place->problem);
     else
         json_write_null(writer);
+    write_release(writer, place);
     write_strings(writer, "warnings", place->warnings);
     json_write_object_end(writer);
 }
@@ -162,6 +231,8 @@ Resource *broker_status_resource(const FetchInput *input, GError **error G_GNUC_
         write_problems(&writer, places, &info);
         write_catalog(&writer, input->snapshot, &info);
         write_index(&writer, input->serve, &info);
+        write_key(&writer, input);
+        write_signatures(&writer, input->snapshot, places);
         if (input->serve->relay != NULL)
             write_nodes(&writer, input->serve->relay);
         write_packs(&writer, places);

@@ -16,6 +16,34 @@ Resource *content_json(GString *json)
     return resource_new(&options, body, digest);
 }
 
+/* Whatever the file's identity says: the bytes decide. */
+static gboolean is_what_was_scanned(const FetchInput *input, const guint8 digest[SHA256_BYTES],
+                                    GError **error)
+{
+    const CatalogFile *file = input->file;
+    if (!file->has_sha256 || memcmp(digest, file->sha256, SHA256_BYTES) == 0)
+        return TRUE;
+    *input->ret_distrust = TRUE;
+    g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT,
+                "pack '%s': %s: looks unchanged, has another hash", input->place->path, file->name);
+    return FALSE;
+}
+
+/* A page is a page whatever its name, and a blob has no name: only what stands beside wiki/ has a type of its
+ * own. */
+static void file_options(const FetchInput *input, ResourceOptions *ret)
+{
+    gboolean is_page = input->route == ROUTE_PAGE || input->route == ROUTE_PACK_INDEX;
+    ContentType type = content_type_of(is_page ? input->path : input->file->name);
+    *ret =
+        (ResourceOptions){.content_type = type.type, .compress = type.compressible, .sandbox = type.active};
+    if (input->route != ROUTE_BLOB)
+        return;
+    ret->content_type = "application/octet-stream";
+    ret->sandbox = FALSE;
+    ret->cache_control = "public, max-age=31536000, immutable";
+}
+
 Resource *content_file(const FetchInput *input, GError **error)
 {
     g_autoptr(GBytes) raw = pack_root_read(input->snapshot->root, input->place, input->file, error);
@@ -23,11 +51,10 @@ Resource *content_file(const FetchInput *input, GError **error)
         return NULL;
     guint8 digest[SHA256_BYTES];
     g_autoptr(GBytes) served = pack_file_served_form(input->file, raw, digest, input->ret_mismatch);
-    /* A page is a page whatever its name: only the two files beside wiki/ have types of their own. */
-    gboolean is_page = input->route == ROUTE_PAGE || input->route == ROUTE_PACK_INDEX;
-    ContentType type = content_type_of(is_page ? input->path : input->file->name);
-    ResourceOptions options = {
-        .content_type = type.type, .compress = type.compressible, .sandbox = type.active};
+    if (!is_what_was_scanned(input, digest, error))
+        return NULL;
+    ResourceOptions options;
+    file_options(input, &options);
     return resource_new(&options, served, digest);
 }
 
@@ -113,8 +140,33 @@ Resource *content_summaries(const FetchInput *input, GError **error G_GNUC_UNUSE
     return content_json(json);
 }
 
-Resource *content_publishers(const FetchInput *input G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
+/* Members without a value are left out, as in the trust file. */
+static void write_publisher(JsonWriter *writer, const TrustEntry *entry)
 {
+    json_write_object_begin(writer);
+    json_write_member_string(writer, "fingerprint", entry->fingerprint);
+    json_write_member_string(writer, "name", entry->name != NULL ? entry->name : "");
+    json_write_member_string(writer, "since", entry->since != NULL ? entry->since : "");
+    json_write_member_string(writer, "note", entry->note != NULL ? entry->note : "");
+    if (entry->has_key) {
+        g_autofree char *key = base64_encode(entry->public_key.bytes, sizeof entry->public_key.bytes);
+        json_write_member_string(writer, "public_key", key);
+    }
+    g_autofree char *until = trust_until_print(entry->until);
+    if (until != NULL)
+        json_write_member_string(writer, "until", until);
+    if (entry->revoked)
+        json_write_member_boolean(writer, "revoked", TRUE);
+    if (entry->paths->len > 0) {
+        json_write_key(writer, "paths");
+        write_names(writer, entry->paths);
+    }
+    json_write_object_end(writer);
+}
+
+Resource *content_publishers(const FetchInput *input, GError **error G_GNUC_UNUSED)
+{
+    const TrustList *trust = input->snapshot->trust;
     GString *json = g_string_new(NULL);
     {
         g_auto(JsonWriter) writer;
@@ -122,6 +174,8 @@ Resource *content_publishers(const FetchInput *input G_GNUC_UNUSED, GError **err
         json_write_object_begin(&writer);
         json_write_key(&writer, "publishers");
         json_write_array_begin(&writer);
+        for (guint i = 0; i < trust_list_count(trust); i++)
+            write_publisher(&writer, trust_list_nth(trust, i));
         json_write_array_end(&writer);
         json_write_object_end(&writer);
     }

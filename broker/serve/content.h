@@ -6,7 +6,8 @@
 
 #include "broker/serve/fetch.h"
 
-/* The file of a page, manifest or signature route in its served form. */
+/* The file of a page, manifest, signature, release or blob route in its served form. CONFLICT when its bytes
+ * are not those that the scan has hashed. */
 Resource *content_file(const FetchInput *input, GError **error);
 /* GET /tree: ["name", …] */
 Resource *content_tree_root(const FetchInput *input, GError **error);

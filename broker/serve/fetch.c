@@ -12,6 +12,7 @@
 
 #include "broker/log.h"
 #include "broker/serve/status.h"
+#include "signing/hash.h"
 
 typedef struct {
     ServeThread *thread; /* not to be touched on a worker: it may be gone */
@@ -31,6 +32,7 @@ typedef struct {
     /* Result of the worker */
     Resource *resource;
     gboolean mismatch;
+    gboolean distrust;
     GError *error;
 } Fetch;
 
@@ -45,10 +47,32 @@ static void fetch_free(Fetch *fetch)
     g_free(fetch);
 }
 
+/* --- Files --- */
+
+static gboolean find_by_hash(Serve *serve, const Catalog *catalog, Route route, const char *hex,
+                             const CatalogPack **ret_place, const CatalogFile **ret_file)
+{
+    guint8 hash[SHA256_BYTES];
+    Holdings *holdings = publisher_holdings(serve->publisher);
+    if (!hex_decode(hex, hash, sizeof hash))
+        return FALSE;
+    return route == ROUTE_BLOB ? holdings_find_file(holdings, catalog, hash, ret_place, ret_file)
+                               : holdings_find_release(holdings, catalog, hash, ret_place, ret_file);
+}
+
+/* The file that a path or hash leads to. */
+static gboolean find_file(Serve *serve, const Catalog *catalog, Route route, const char *path,
+                          const CatalogPack **ret_place, const CatalogFile **ret_file)
+{
+    if (route == ROUTE_BLOB || route == ROUTE_RELEASE)
+        return find_by_hash(serve, catalog, route, path, ret_place, ret_file);
+    return catalog_resolve(catalog, path, strlen(path), ret_place, ret_file);
+}
+
 /* --- The cache --- */
 
 /* TRUE when the entry is right for the thread's snapshot. A change of another pack only moves the entry on:
- * its path must still lead to a place with the same serial. */
+ * its path must still lead to a place with the same serial; a blob is what it is wherever it is found. */
 static gboolean entry_is_valid(ServeThread *thread, PageCacheEntry *entry, const char *key, gsize len)
 {
     const Snapshot *snapshot = thread->snapshot;
@@ -62,8 +86,8 @@ static gboolean entry_is_valid(ServeThread *thread, PageCacheEntry *entry, const
     g_autofree char *path = route_disk_path(&match);
     const CatalogPack *place;
     const CatalogFile *file;
-    if (!catalog_resolve(snapshot->catalog, path, strlen(path), &place, &file) ||
-        place->serial != entry->serial)
+    if (!find_file(thread->serve, snapshot->catalog, match.route, path, &place, &file) ||
+        (match.route != ROUTE_BLOB && place->serial != entry->serial))
         return FALSE;
     entry->snapshot = snapshot->number;
     return TRUE;
@@ -164,6 +188,7 @@ static void make_on_worker(gpointer data)
         .file = fetch->file,
         .page = fetch->page,
         .ret_mismatch = &fetch->mismatch,
+        .ret_distrust = &fetch->distrust,
     };
     fetch->resource = fetch->make(&input, &fetch->error);
 }
@@ -173,8 +198,8 @@ static gboolean resolve(Fetch *fetch)
 {
     if (!fetch->is_file)
         return TRUE;
-    if (catalog_resolve(fetch->snapshot->catalog, fetch->path, strlen(fetch->path), &fetch->place,
-                        &fetch->file))
+    if (find_file(fetch->serve, fetch->snapshot->catalog, fetch->route, fetch->path, &fetch->place,
+                  &fetch->file))
         return TRUE;
     refuse_all(fetch, status_reply(404), NULL);
     return FALSE;
@@ -204,9 +229,11 @@ static void rescan(Fetch *fetch)
     ScanJob *job = g_new0(ScanJob, 1);
     job->path = g_strdup(fetch->place->path);
     job->stale_serial = fetch->place->serial;
+    job->distrust = fetch->distrust;
     job->reply_to = fetch->thread->mailbox;
     job->done = scanned;
     job->user = fetch;
+    fetch->distrust = FALSE;
     publisher_scan(fetch->thread->serve->publisher, job);
 }
 
@@ -232,6 +259,8 @@ static void made(gpointer data, gboolean cancelled)
         refuse_all(fetch, status_reply(status_of_error(fetch->error) == 503 ? 503 : 500), NULL);
     } else if (fetch->attempts < FETCH_ATTEMPTS) {
         g_clear_error(&fetch->error);
+        if (fetch->distrust)
+            stats_add(&fetch->thread->stats->rejections[STATS_CHANGED_UNSEEN], 1);
         rescan(fetch);
     } else {
         refuse_busy(fetch, "the pack is being changed", STATS_CHANGING);

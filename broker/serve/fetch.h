@@ -6,7 +6,8 @@
  *
  * When a file turns out to be another one than was scanned, its place is scanned again on the indexer and the
  * request starts over with the new snapshot, FETCH_ATTEMPTS times at most; then it is answered 503. So no
- * answer ever mixes two states of a pack.
+ * answer ever mixes two states of a pack. "Another file" is one with another identity, and also one whose
+ * bytes do not have the hash that the scan found: then the place is read anew however unchanged it looks.
  */
 #pragma once
 
@@ -19,11 +20,13 @@ typedef struct {
     Serve *serve;
     const Snapshot *snapshot;
     Route route;
-    const char *path;         /* decoded: the directory of ROUTE_TREE, the file below the packs directory */
+    const char *path; /* decoded: the directory of ROUTE_TREE, the file below the packs directory, the hash of
+                         ROUTE_BLOB and ROUTE_RELEASE, the pack after which ROUTE_CATALOG begins ("": none) */
     const CatalogPack *place; /* of a file; else NULL */
     const CatalogFile *file;
-    guint page;             /* of ROUTE_HOME */
+    guint page;             /* of ROUTE_HOME; of ROUTE_CATALOG the number of items */
     gboolean *ret_mismatch; /* set when neither form of a file fits manifest.sig */
+    gboolean *ret_distrust; /* set with CONFLICT: the file looks unchanged and is not */
 } FetchInput;
 
 /* Runs on a worker. CONFLICT or NOT_FOUND for a file that is no longer what was scanned. */
@@ -34,7 +37,8 @@ typedef struct {
     FetchFunc make;
     const char *key; /* of the page cache; NULL: made for this request alone and not kept */
     const char *path;
-    gboolean is_file; /* `path` is resolved to a place and a file first; 404 when there is none */
+    gboolean is_file; /* `path` is resolved to a place and a file first (by hash for the routes that have
+                         one); 404 when there is none */
     guint page;
     gint64 keep_us; /* how long it may be kept; 0: until the catalog says otherwise */
 } FetchSpec;

@@ -161,6 +161,33 @@ static void write_problem_places(GString *out, const Catalog *catalog)
     }
 }
 
+/* By the rule that decided; every rule is named, so that an alert has a series to watch. */
+static void write_verdicts(GString *out, const Catalog *catalog)
+{
+    guint64 served[ACCEPT_RULES] = {0}, refused[ACCEPT_RULES] = {0}, unchecked = 0;
+    g_autoptr(GPtrArray) places = catalog_places_below(catalog, "", 0);
+    for (guint i = 0; i < places->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(places, i);
+        if (place->refused)
+            refused[place->release.rule]++;
+        else if (place->is_pack && place->release.is_checked)
+            served[place->release.rule]++;
+        else if (place->is_pack)
+            unchecked++;
+    }
+    family(out, "kontor_pack_signatures", "gauge", "Packs that are served, by the state of their signature.");
+    g_string_append_printf(out, "kontor_pack_signatures{state=\"unchecked\"} %" G_GUINT64_FORMAT "\n",
+                           unchecked);
+    for (guint r = 0; r < ACCEPT_RULES; r++)
+        if (served[r] > 0 || r == ACCEPT_OK || r == ACCEPT_UNSIGNED)
+            g_string_append_printf(out, "kontor_pack_signatures{state=\"%s\"} %" G_GUINT64_FORMAT "\n",
+                                   accept_rule_name(r), served[r]);
+    family(out, "kontor_pack_refused", "gauge", "Packs that policy does not serve, by reason.");
+    for (guint r = ACCEPT_OK + 1; r < ACCEPT_RULES; r++)
+        g_string_append_printf(out, "kontor_pack_refused{reason=\"%s\"} %" G_GUINT64_FORMAT "\n",
+                               accept_rule_name(r), refused[r]);
+}
+
 static void write_packs(GString *out, const FetchInput *input)
 {
     const Catalog *catalog = input->snapshot->catalog;
@@ -170,6 +197,8 @@ static void write_packs(GString *out, const FetchInput *input)
     gauge(out, "kontor_pack_problems", "Places with a problem.", catalog_problem_count(catalog));
     if (catalog_problem_count(catalog) > 0)
         write_problem_places(out, catalog);
+    write_verdicts(out, catalog);
+    gauge(out, "kontor_publishers", "Entries of the trust list.", trust_list_count(input->snapshot->trust));
     gauge(out, "kontor_snapshot_number", "Published states of the catalog.", input->snapshot->number);
 }
 
@@ -182,6 +211,8 @@ static void write_index(GString *out, const FetchInput *input)
           publisher_is_ready(input->serve->publisher) ? 1 : 0);
     counter(out, "kontor_scans_total", "Scans of the packs directory.", info.scans);
     gauge_seconds(out, "kontor_scan_duration_seconds", "Duration of the latest scan.", info.scan_elapsed_us);
+    gauge_seconds(out, "kontor_judge_duration_seconds", "Duration of the latest judging of signatures.",
+                  info.judge_elapsed_us);
     gauge(out, "kontor_index_rows", "Rows of the search index.", search_index_rows(index));
     gauge_seconds(out, "kontor_index_build_duration_seconds", "Duration of the latest change of the index.",
                   info.report.elapsed_us);

@@ -10,6 +10,8 @@
 
 #include "broker/log.h"
 #include "broker/serve/admin_tokens.h"
+#include "broker/serve/trust_file.h"
+#include "mirror/catalog/pack_judge.h"
 
 #define SCAN_THREADS_MAX 8
 
@@ -18,9 +20,17 @@ struct Publisher {
     Snapshot *current;  /* read without the lock by publisher_is_current; replaced under it */
     PublisherInfo info; /* guarded by the lock */
     gint ready;         /* atomic */
+    gint64 judge_at;    /* atomic; Unix seconds at which a verdict may change by itself */
     Actor *indexer;
     SearchIndex *index;
-    guint64 numbers; /* given out; indexer only */
+    Holdings *holdings;
+    /* Indexer only: */
+    guint64 numbers;   /* given out */
+    TrustList *trust;  /* for the next snapshot */
+    HashStore *hashes; /* NULL: there is none, everything is hashed at every start */
+    /* What the places were judged by; the catalog has no others. */
+    PackPolicy judged_policy;
+    guint8 judged_trust[SHA256_BYTES];
     PublisherReady ready_func;
     gpointer ready_user;
 };
@@ -41,6 +51,7 @@ void snapshot_unref(Snapshot *snapshot)
     catalog_unref(snapshot->catalog);
     g_clear_pointer(&snapshot->root, pack_root_unref);
     g_ptr_array_unref(snapshot->tokens);
+    trust_list_unref(snapshot->trust);
     g_free(snapshot);
 }
 
@@ -56,6 +67,7 @@ static Snapshot *snapshot_derive(Publisher *publisher, const Snapshot *from)
     if (snapshot->root != NULL)
         pack_root_ref(snapshot->root);
     g_ptr_array_ref(snapshot->tokens);
+    trust_list_ref(snapshot->trust);
     return snapshot;
 }
 
@@ -85,11 +97,13 @@ void publisher_info_clear(PublisherInfo *info)
 
 /* --- Scanning (indexer) --- */
 
-/* What one scan found: the new catalog and how it differs. */
+/* What is to become of the catalog. */
 typedef struct {
     PackRoot *root; /* NULL: no packs directory */
     Catalog *catalog;
-    PackScan *scan; /* NULL without a packs directory */
+    PackScan *scan;      /* NULL without a packs directory, and when only verdicts change */
+    GPtrArray *upserts;  /* of CatalogPack *, judged: what catalog has new */
+    GPtrArray *removals; /* of char * */
     gboolean full;
 } Scan;
 
@@ -98,6 +112,8 @@ static void scan_clear(Scan *scan)
     g_clear_pointer(&scan->root, pack_root_unref);
     g_clear_pointer(&scan->catalog, catalog_unref);
     g_clear_pointer(&scan->scan, pack_scan_free);
+    g_clear_pointer(&scan->upserts, g_ptr_array_unref);
+    g_clear_pointer(&scan->removals, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scan, scan_clear)
 
@@ -122,31 +138,154 @@ static void note_scan(Publisher *publisher, const Scan *scan, gint64 elapsed_us)
     g_mutex_unlock(&publisher->lock);
 }
 
-/* Looks at the disk. A missing packs directory is an empty catalog (contract: an empty tree). */
-static gboolean scan_disk(Publisher *publisher, const char *path, Scan *ret, GError **error)
+/* --- Judging (indexer) --- */
+
+static PackPolicy policy_of(ConfigSigned setting)
+{
+    switch (setting) {
+    case CONFIG_SIGNED_OFF:
+        return PACK_POLICY_OFF;
+    case CONFIG_SIGNED_REQUIRED:
+        return PACK_POLICY_REQUIRED;
+    case CONFIG_SIGNED_PREFERRED:
+    default:
+        return PACK_POLICY_PREFERRED;
+    }
+}
+
+/* When some places were judged only, the others may have to be looked at earlier. */
+static void note_time(Publisher *publisher, gint64 until, gboolean all)
+{
+    gint64 due = __atomic_load_n(&publisher->judge_at, __ATOMIC_RELAXED);
+    if (all || until < due)
+        __atomic_store_n(&publisher->judge_at, until, __ATOMIC_RELAXED);
+}
+
+/* Judges scanned places (`all`: of the whole catalog) by the present trust list and policy; a new array. */
+static GPtrArray *judge_places(Publisher *publisher, GPtrArray *scanned, gboolean all)
+{
+    const Config *config = publisher->current->config;
+    gint64 began_us = g_get_monotonic_time();
+    PackJudgeOptions options = {policy_of(config->signed_local), publisher->trust,
+                                g_get_real_time() / G_USEC_PER_SEC};
+    note_time(publisher, pack_judge_until(options.trust, options.now), all);
+    GPtrArray *judged = pack_judge_all(scanned, &options, scan_threads(config));
+    publisher->judged_policy = options.policy;
+    trust_list_hash(options.trust, publisher->judged_trust);
+    g_mutex_lock(&publisher->lock);
+    publisher->info.judge_elapsed_us = g_get_monotonic_time() - began_us;
+    g_mutex_unlock(&publisher->lock);
+    return judged;
+}
+
+/* FALSE when trust list and policy are those that all places were judged by. */
+static gboolean judgement_is_stale(const Publisher *publisher)
+{
+    guint8 trust[SHA256_BYTES];
+    trust_list_hash(publisher->trust, trust);
+    return policy_of(publisher->current->config->signed_local) != publisher->judged_policy ||
+           memcmp(trust, publisher->judged_trust, sizeof trust) != 0;
+}
+
+/* Judges all places of the catalog anew; those with another verdict become the upserts. */
+static void take_verdicts(Publisher *publisher, Scan *ret)
 {
     const Snapshot *now = publisher->current;
-    gint64 began_us = g_get_monotonic_time();
+    g_autoptr(GPtrArray) places = catalog_places_below(now->catalog, "", 0);
+    g_autoptr(GPtrArray) scanned = g_ptr_array_new();
+    for (guint i = 0; i < places->len; i++)
+        g_ptr_array_add(scanned, ((CatalogPack *)g_ptr_array_index(places, i))->origin);
+    g_autoptr(GPtrArray) judged = judge_places(publisher, scanned, TRUE);
+    ret->full = TRUE;
+    ret->root = now->root != NULL ? pack_root_ref(now->root) : NULL;
+    ret->upserts = g_ptr_array_new_with_free_func((GDestroyNotify)catalog_pack_unref);
+    ret->removals = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < judged->len; i++) {
+        CatalogPack *pack = g_ptr_array_index(judged, i);
+        if (!pack_judge_same(pack, g_ptr_array_index(places, i)))
+            g_ptr_array_add(ret->upserts, catalog_pack_ref(pack));
+    }
+    ret->catalog = catalog_with_changes(now->catalog, ret->upserts, ret->removals, NULL);
+}
+
+/* --- Taking (indexer) --- */
+
+/* Looks at the disk. */
+static PackScan *scan_disk(Publisher *publisher, PackRoot *root, const ScanJob *wish, gboolean full,
+                           GError **error)
+{
+    const Snapshot *now = publisher->current;
+    PackScanOptions options = {
+        .prefix = full ? "" : wish->path,
+        .base = now->catalog,
+        .threads = scan_threads(now->config),
+        .hash = TRUE,
+        .known = publisher->hashes,
+        .distrusted = wish != NULL && wish->distrust ? wish->path : NULL,
+    };
+    return pack_scan_with(root, &options, error);
+}
+
+/* A broken store costs time at the next start and nothing else. */
+static void save_hashes(Publisher *publisher, const Scan *scan)
+{
+    g_autoptr(GError) error = NULL;
+    if (publisher->hashes == NULL || scan->scan == NULL)
+        return;
+    if (!hash_store_save(publisher->hashes, scan->scan->upserts, scan->removals,
+                         scan->full ? scan->catalog : NULL, &error)) {
+        log_error_event(LOG_WARNING, "hashes-not-kept", error, NULL);
+        g_clear_pointer(&publisher->hashes, hash_store_free);
+    }
+}
+
+/* Opens the packs directory. A missing one is an empty catalog (contract: an empty tree): success with
+ * `ret->root` NULL. */
+static gboolean open_root(Publisher *publisher, Scan *ret, GError **error)
+{
     g_autoptr(GError) cause = NULL;
-    ret->full = path == NULL || *path == '\0';
-    ret->root = pack_root_open(now->config->packs_dir, &cause);
+    ret->root = pack_root_open(publisher->current->config->packs_dir, &cause);
     if (ret->root == NULL && !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND)) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    if (ret->root == NULL) {
+    if (ret->root == NULL)
         log_error_event(LOG_WARNING, "packs-directory-missing", cause, NULL);
-        ret->full = TRUE;
-        ret->catalog = catalog_new_empty();
+    return TRUE;
+}
+
+static void take_empty(Publisher *publisher, Scan *ret)
+{
+    g_autoptr(GPtrArray) places = catalog_places_below(publisher->current->catalog, "", 0);
+    ret->full = TRUE;
+    ret->upserts = g_ptr_array_new();
+    ret->removals = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < places->len; i++)
+        g_ptr_array_add(ret->removals, g_strdup(((CatalogPack *)g_ptr_array_index(places, i))->path));
+    ret->catalog = catalog_new_empty();
+}
+
+/* `wish` NULL: everything. */
+static gboolean take_scan(Publisher *publisher, const ScanJob *wish, Scan *ret, GError **error)
+{
+    const Snapshot *now = publisher->current;
+    gint64 began_us = g_get_monotonic_time();
+    ret->full = wish == NULL || wish->path == NULL || *wish->path == '\0';
+    if (!open_root(publisher, ret, error))
+        return FALSE;
+    if (ret->root == NULL) {
+        take_empty(publisher, ret);
     } else {
-        ret->scan =
-            pack_scan(ret->root, ret->full ? "" : path, now->catalog, scan_threads(now->config), error);
+        ret->scan = scan_disk(publisher, ret->root, wish, ret->full, error);
         if (ret->scan == NULL)
             return FALSE;
-        ret->catalog = catalog_with_changes(now->catalog, ret->scan->upserts, ret->scan->removals,
-                                            ret->scan->directories);
+        ret->upserts = judge_places(publisher, ret->scan->upserts, FALSE);
+        ret->removals = g_ptr_array_ref(ret->scan->removals);
+        ret->catalog =
+            catalog_with_changes(now->catalog, ret->upserts, ret->removals, ret->scan->directories);
     }
     note_scan(publisher, ret, g_get_monotonic_time() - began_us);
+    save_hashes(publisher, ret);
     return TRUE;
 }
 
@@ -154,24 +293,62 @@ static void log_problems(const Scan *scan)
 {
     if (scan->scan == NULL)
         return;
-    for (guint i = 0; i < scan->scan->upserts->len; i++) {
-        const CatalogPack *place = g_ptr_array_index(scan->scan->upserts, i);
-        if (place->problem != NULL)
+    for (guint i = 0; i < scan->upserts->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(scan->upserts, i);
+        if (place->problem != NULL && !place->refused)
             log_event(LOG_WARNING, "pack-problem", "pack", place->path, "reason", place->problem, NULL);
     }
     for (guint i = 0; i < scan->scan->problems->len; i++)
         log_event(LOG_WARNING, "scan-problem", "reason", g_ptr_array_index(scan->scan->problems, i), NULL);
 }
 
+static const CatalogPack *known_place(const Publisher *publisher, const char *path)
+{
+    return catalog_place(publisher->current->catalog, path, strlen(path));
+}
+
+/* Once per change: a refusal that stands is not repeated at every scan. */
+static void log_verdicts(const Publisher *publisher, const Scan *scan)
+{
+    for (guint i = 0; i < scan->upserts->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(scan->upserts, i);
+        const CatalogPack *old = known_place(publisher, place->path);
+        gboolean was_refused = old != NULL && old->refused;
+        if (place->refused && !(was_refused && strcmp(old->problem, place->problem) == 0))
+            log_event(LOG_WARNING, "pack-refused", "pack", place->path, "rule",
+                      accept_rule_name(place->release.rule), "reason", place->release.reason, NULL);
+        else if (was_refused && !place->refused)
+            log_event(LOG_INFO, "pack-served-again", "pack", place->path, NULL);
+    }
+}
+
+/* What the old catalog had of the changed places and the new one has not. */
+static void forget_holdings(Publisher *publisher, const Catalog *old, const Scan *scan)
+{
+    for (guint i = 0; i < scan->upserts->len + scan->removals->len; i++) {
+        const char *path = i < scan->upserts->len ? ((CatalogPack *)g_ptr_array_index(scan->upserts, i))->path
+                                                  : g_ptr_array_index(scan->removals, i - scan->upserts->len);
+        const CatalogPack *pack = catalog_place(old, path, strlen(path));
+        if (pack != NULL && catalog_place(scan->catalog, path, strlen(path)) != pack)
+            holdings_remove(publisher->holdings, pack);
+    }
+}
+
 static void publish_scan(Publisher *publisher, const Scan *scan)
 {
+    g_autoptr(Catalog) old = catalog_ref(publisher->current->catalog);
     Snapshot *next = snapshot_derive(publisher, publisher->current);
     catalog_unref(next->catalog);
     next->catalog = catalog_ref(scan->catalog);
     g_clear_pointer(&next->root, pack_root_unref);
     next->root = scan->root != NULL ? pack_root_ref(scan->root) : NULL;
+    trust_list_unref(next->trust);
+    next->trust = trust_list_ref(publisher->trust);
     next->scanned = TRUE;
+    for (guint i = 0; i < scan->upserts->len; i++)
+        holdings_add(publisher->holdings, g_ptr_array_index(scan->upserts, i));
     publish(publisher, next);
+    forget_holdings(publisher, old, scan);
 }
 
 /* --- Index (indexer) --- */
@@ -211,9 +388,9 @@ static gboolean apply_index(Publisher *publisher, const Scan *scan, GError **err
     if (whole)
         search_index_apply(publisher->index, scan->root, scan->catalog,
                            scan_threads(publisher->current->config), &report, &failure);
-    else if (scan->scan->upserts->len + scan->scan->removals->len > 0)
-        search_index_apply_changes(publisher->index, scan->root, scan->scan->upserts, scan->scan->removals,
-                                   &report, &failure);
+    else if (scan->upserts->len + scan->removals->len > 0)
+        search_index_apply_changes(publisher->index, scan->root, scan->upserts, scan->removals, &report,
+                                   &failure);
     else
         return TRUE;
     note_index(publisher, &report, failure);
@@ -225,19 +402,34 @@ static gboolean apply_index(Publisher *publisher, const Scan *scan, GError **err
 }
 
 /* Pages never wait for a broken index: the catalog is published in any case. */
-static gboolean scan_and_publish(Publisher *publisher, const char *path, GError **error)
+static gboolean index_and_publish(Publisher *publisher, const Scan *scan, GError **error)
 {
-    g_auto(Scan) scan = {0};
-    if (!scan_disk(publisher, path, &scan, error))
-        return FALSE;
-    log_problems(&scan);
+    log_verdicts(publisher, scan);
     gboolean first = !publisher->current->scanned;
     if (first)
-        publish_scan(publisher, &scan);
-    gboolean indexed = apply_index(publisher, &scan, error);
+        publish_scan(publisher, scan);
+    gboolean indexed = apply_index(publisher, scan, error);
     if (!first)
-        publish_scan(publisher, &scan);
+        publish_scan(publisher, scan);
     return indexed;
+}
+
+static gboolean scan_and_publish(Publisher *publisher, const ScanJob *wish, GError **error)
+{
+    g_auto(Scan) scan = {0};
+    if (!take_scan(publisher, wish, &scan, error))
+        return FALSE;
+    log_problems(&scan);
+    return index_and_publish(publisher, &scan, error);
+}
+
+/* Nothing is read from disk, so that a revocation takes effect whatever state the disk is in. */
+static void judge_and_publish(Publisher *publisher)
+{
+    g_auto(Scan) scan = {0};
+    g_autoptr(GError) error = NULL;
+    take_verdicts(publisher, &scan);
+    index_and_publish(publisher, &scan, &error);
 }
 
 /* --- Messages of the indexer --- */
@@ -302,7 +494,7 @@ static void run_scan(gpointer data, gboolean cancelled)
     g_autofree Order *order = data;
     ScanJob *job = order->job;
     if (!cancelled && !already_scanned(order->publisher, job)) {
-        if (!scan_and_publish(order->publisher, job->path, &job->error))
+        if (!scan_and_publish(order->publisher, job, &job->error))
             log_error_event(LOG_WARNING, "scan-failed", job->error, "path", job->path, NULL);
     }
     if (cancelled || job->reply_to == NULL) {
@@ -333,6 +525,16 @@ static void run_reload(gpointer data, gboolean cancelled)
         g_clear_error(&error);
     }
     publish(publisher, next);
+    TrustList *trust = trust_file_load(next->config->trust_file, &error);
+    if (trust != NULL) {
+        trust_list_unref(publisher->trust);
+        publisher->trust = trust;
+    } else {
+        log_error_event(LOG_ERROR, "trust-list-kept", error, NULL);
+        g_clear_error(&error);
+    }
+    if (publisher->current->scanned && judgement_is_stale(publisher))
+        judge_and_publish(publisher);
     if (scan_and_publish(publisher, NULL, &error))
         log_counts(publisher, "packs-rescanned");
     else
@@ -346,10 +548,17 @@ static void on_index_damage(gpointer user, const char *message)
     publisher_scan(user, g_new0(ScanJob, 1));
 }
 
+static void run_judge(gpointer data, gboolean cancelled)
+{
+    Publisher *publisher = data;
+    if (!cancelled && publisher->current->scanned)
+        judge_and_publish(publisher);
+}
+
 /* --- Life cycle --- */
 
-Publisher *publisher_new(Config *config, GPtrArray *tokens, Actor *indexer, PublisherReady ready,
-                         gpointer ready_user)
+Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Actor *indexer,
+                         PublisherReady ready, gpointer ready_user)
 {
     Publisher *publisher = g_new0(Publisher, 1);
     g_mutex_init(&publisher->lock);
@@ -361,6 +570,10 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, Actor *indexer, Publ
     publisher->current->config = config_ref(config);
     publisher->current->catalog = catalog_new_empty();
     publisher->current->tokens = tokens;
+    publisher->current->trust = trust_list_ref(trust);
+    publisher->trust = trust;
+    publisher->judge_at = G_MAXINT64;
+    publisher->holdings = holdings_new();
     return publisher;
 }
 
@@ -371,11 +584,27 @@ void publisher_free(Publisher *publisher)
     snapshot_unref(publisher->current);
     publisher_info_clear(&publisher->info);
     search_index_free(publisher->index);
+    hash_store_free(publisher->hashes);
+    holdings_free(publisher->holdings);
+    trust_list_unref(publisher->trust);
     g_mutex_clear(&publisher->lock);
     g_free(publisher);
 }
 
-gboolean publisher_start(Publisher *publisher, const char *index_path, GError **error)
+/* A store that cannot be opened is done without. */
+static void open_hashes(Publisher *publisher, const char *path)
+{
+    g_autofree char *rebuilt = NULL;
+    g_autoptr(GError) error = NULL;
+    publisher->hashes = hash_store_open(path, &rebuilt, &error);
+    if (publisher->hashes == NULL)
+        log_error_event(LOG_WARNING, "hashes-not-kept", error, NULL);
+    else if (rebuilt != NULL)
+        log_event(LOG_WARNING, "hashes-rebuilt", "reason", rebuilt, NULL);
+}
+
+gboolean publisher_start(Publisher *publisher, const char *index_path, const char *hashes_path,
+                         GError **error)
 {
     g_autofree char *rebuilt = NULL;
     publisher->index = search_index_open(index_path, &rebuilt, error);
@@ -384,6 +613,7 @@ gboolean publisher_start(Publisher *publisher, const char *index_path, GError **
     if (rebuilt != NULL)
         log_event(LOG_WARNING, "index-rebuilt", "reason", rebuilt, NULL);
     search_index_set_damage_func(publisher->index, on_index_damage, publisher);
+    open_hashes(publisher, hashes_path);
     actor_post(publisher->indexer, run_first, publisher);
     return TRUE;
 }
@@ -402,6 +632,15 @@ void publisher_reload(Publisher *publisher, Config *config)
     Order *order = g_new(Order, 1);
     *order = (Order){.publisher = publisher, .config = config_ref(config)};
     actor_post(publisher->indexer, run_reload, order);
+}
+
+void publisher_tick(Publisher *publisher, gint64 now)
+{
+    gint64 due = __atomic_load_n(&publisher->judge_at, __ATOMIC_RELAXED);
+    /* Of all threads that notice, one posts. */
+    if (now >= due && __atomic_compare_exchange_n(&publisher->judge_at, &due, G_MAXINT64, FALSE,
+                                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        actor_post(publisher->indexer, run_judge, publisher);
 }
 
 Snapshot *publisher_acquire(Publisher *publisher)
@@ -435,4 +674,9 @@ void publisher_info(Publisher *publisher, PublisherInfo *ret)
     if (ret->problems != NULL)
         g_ptr_array_ref(ret->problems);
     g_mutex_unlock(&publisher->lock);
+}
+
+Holdings *publisher_holdings(const Publisher *publisher)
+{
+    return publisher->holdings;
 }

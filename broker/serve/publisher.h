@@ -10,12 +10,17 @@
  * All changes run on the indexer actor, one after another: scan the disk, bring the search index up to date,
  * publish, answer whoever asked. Only the very first scan is published before its index is ready, so that
  * pages are served while the index is being built.
+ *
+ * A scan hashes what is new; every new place is then judged by the trust list and the policy, and what policy
+ * refuses stands in the catalog without files. When trust list or policy change, or an entry of the list
+ * ends, all places are judged anew from what is in memory, before the disk is looked at.
  */
 #pragma once
 
 #include "broker/config.h"
 #include "broker/net/actor.h"
 #include "broker/search/search.h"
+#include "mirror/catalog/holdings.h"
 
 typedef struct {
     gatomicrefcount refs;
@@ -24,6 +29,7 @@ typedef struct {
     Catalog *catalog;
     PackRoot *root;    /* NULL: the packs directory does not exist */
     GPtrArray *tokens; /* of char *: admin tokens */
+    TrustList *trust;  /* by which the catalog was judged */
     gboolean scanned;  /* FALSE only for the empty one before the first scan */
 } Snapshot;
 
@@ -37,6 +43,7 @@ typedef struct Publisher Publisher;
 typedef struct {
     char *path;           /* the place to scan with all below it; NULL or "": everything; owned */
     guint64 stale_serial; /* not 0: only when the place still has this serial */
+    gboolean distrust;    /* the place at `path` is read anew even if it looks unchanged */
     Mailbox *reply_to;    /* NULL: nobody waits, the job is freed */
     MailFunc done;        /* gets the job and frees it */
     gpointer user;        /* the asker's */
@@ -61,6 +68,7 @@ typedef struct {
     char *index_error; /* of INDEX_FAILED; a copy */
     SearchApplyReport report;
     guint64 scans, index_failures; /* since the start */
+    gint64 judge_elapsed_us;       /* of the latest judging */
 } PublisherInfo;
 
 void publisher_info_clear(PublisherInfo *info);
@@ -70,20 +78,25 @@ typedef void (*PublisherReady)(gpointer user);
 
 /* --- Life cycle (main thread) --- */
 
-/* `tokens` is taken over. `ready` as in ServeOptions. */
-Publisher *publisher_new(Config *config, GPtrArray *tokens, Actor *indexer, PublisherReady ready,
-                         gpointer ready_user);
+/* `tokens` and `trust` are taken over. `ready` as in ServeOptions. */
+Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Actor *indexer,
+                         PublisherReady ready, gpointer ready_user);
 /* After the indexer is gone. */
 void publisher_free(Publisher *publisher);
-/* Opens the index at `index_path` and starts the first scan. */
-gboolean publisher_start(Publisher *publisher, const char *index_path, GError **error);
+/* Opens the index and the hash store and starts the first scan. */
+gboolean publisher_start(Publisher *publisher, const char *index_path, const char *hashes_path,
+                         GError **error);
 
 /* --- Operations (any thread) --- */
 
 /* Takes the job over. */
 void publisher_scan(Publisher *publisher, ScanJob *job);
-/* New configuration (a reference is taken), tokens read again, then a full scan. */
+/* New configuration (a reference is taken), tokens and trust list read again, everything judged anew if that
+ * may change a verdict, then a full scan. */
 void publisher_reload(Publisher *publisher, Config *config);
+/* Judges anew when the time of `now` (Unix seconds) calls for it. To be called now and then; costs one atomic
+ * load. */
+void publisher_tick(Publisher *publisher, gint64 now);
 
 /* --- Queries (any thread) --- */
 
@@ -96,3 +109,5 @@ gboolean publisher_is_ready(const Publisher *publisher);
 /* NULL before publisher_start; lives as long as the publisher. */
 SearchIndex *publisher_index(const Publisher *publisher);
 void publisher_info(Publisher *publisher, PublisherInfo *ret);
+/* What can be asked for by hash; lives as long as the publisher. */
+Holdings *publisher_holdings(const Publisher *publisher);

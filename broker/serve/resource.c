@@ -19,7 +19,7 @@ typedef struct {
 } Form;
 
 struct Resource {
-    ResourceOptions options; /* content_type and security_policy are literals */
+    ResourceOptions options; /* its texts are literals */
     gboolean plain;          /* identity.reply is all there is */
     Form identity;
     Form gzip;
@@ -30,6 +30,8 @@ static void add_common_headers(const Resource *resource, HttpReply *reply, const
     http_reply_add_header(reply, "ETag", tag);
     if (resource->gzip.reply != NULL || resource->options.compress)
         http_reply_add_header(reply, "Vary", "Accept-Encoding");
+    if (resource->options.cache_control != NULL)
+        http_reply_add_header(reply, "Cache-Control", resource->options.cache_control);
 }
 
 static void add_body_headers(const Resource *resource, HttpReply *reply)

@@ -18,6 +18,7 @@ typedef struct {
     gboolean compress;           /* make the gzip form, too, when it is worth it */
     gboolean sandbox;            /* a browser must not run what it contains */
     const char *security_policy; /* Content-Security-Policy of our own pages; NULL: none */
+    const char *cache_control;   /* NULL: none */
 } ResourceOptions;
 
 /* --- Life cycle --- */

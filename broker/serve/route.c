@@ -36,6 +36,9 @@ static const RouteRule public_rules[] = {
     {ROUTE_MANIFEST, ROUTE_METHODS_READ, SHAPE_TAIL, FALSE, "/packs/", "/manifest.yaml"},
     {ROUTE_SIGNATURE, ROUTE_METHODS_READ, SHAPE_TAIL, FALSE, "/packs/", "/manifest.sig"},
     {ROUTE_PUBLISHERS, ROUTE_METHODS_READ, SHAPE_EXACT, TRUE, "/publishers", NULL},
+    {ROUTE_CATALOG, ROUTE_METHODS_READ, SHAPE_EXACT, TRUE, "/catalog", NULL},
+    {ROUTE_RELEASE, ROUTE_METHODS_READ, SHAPE_BELOW, FALSE, "/catalog/releases/", NULL},
+    {ROUTE_BLOB, ROUTE_METHODS_READ, SHAPE_BELOW, FALSE, "/blobs/sha256/", NULL},
     {ROUTE_NODES, ROUTE_METHODS_READ, SHAPE_EXACT, TRUE, "/nodes", NULL},
     {ROUTE_SEARCH, ROUTE_METHODS_POST, SHAPE_EXACT, TRUE, "/search", NULL},
     {ROUTE_LOOKUP, ROUTE_METHODS_POST, SHAPE_EXACT, TRUE, "/lookup_entity", NULL},
@@ -67,6 +70,9 @@ static const char *const route_names[ROUTE_COUNT] = {
     [ROUTE_MANIFEST] = "/packs/{pack}/manifest.yaml",
     [ROUTE_SIGNATURE] = "/packs/{pack}/manifest.sig",
     [ROUTE_PUBLISHERS] = "/publishers",
+    [ROUTE_CATALOG] = "/catalog",
+    [ROUTE_RELEASE] = "/catalog/releases/{digest}",
+    [ROUTE_BLOB] = "/blobs/sha256/{hex}",
     [ROUTE_NODES] = "/nodes",
     [ROUTE_SEARCH] = "/search",
     [ROUTE_LOOKUP] = "/lookup_entity",
@@ -188,7 +194,8 @@ char *route_disk_path(const RouteMatch *match)
     g_autofree char *rest = g_strndup(match->rest, match->rest_len);
     if (match->route == ROUTE_PACK_INDEX)
         return g_strconcat(rest, "/wiki/index.md", NULL);
-    g_assert(match->route == ROUTE_PAGE || match->route == ROUTE_MANIFEST || match->route == ROUTE_SIGNATURE);
+    g_assert(match->route == ROUTE_PAGE || match->route == ROUTE_MANIFEST ||
+             match->route == ROUTE_SIGNATURE || match->route == ROUTE_RELEASE || match->route == ROUTE_BLOB);
     return g_steal_pointer(&rest);
 }
 

@@ -26,6 +26,9 @@ typedef enum {
     ROUTE_MANIFEST,
     ROUTE_SIGNATURE,
     ROUTE_PUBLISHERS,
+    ROUTE_CATALOG,
+    ROUTE_RELEASE, /* /catalog/releases/{digest} */
+    ROUTE_BLOB,    /* /blobs/sha256/{hex} */
     ROUTE_NODES,
     ROUTE_SEARCH,
     ROUTE_LOOKUP,
@@ -53,6 +56,7 @@ typedef struct {
     RouteMethods methods;
     /* ROUTE_TREE: the directory, without the slash that may follow it. ROUTE_PAGE, ROUTE_MANIFEST and
      * ROUTE_SIGNATURE: the file, as a path below the packs directory. ROUTE_PACK_INDEX: the pack's name.
+     * ROUTE_RELEASE and ROUTE_BLOB: the hash.
      * Borrowed from the matched path; empty otherwise. */
     const char *rest;
     gsize rest_len;
@@ -71,7 +75,7 @@ gboolean route_allows(RouteMethods methods, HttpMethod method);
 const char *route_allow_header(RouteMethods methods);
 
 /* The file that a page, manifest, signature or pack index match stands for, as a path below the packs
- * directory; a new string. */
+ * directory, or the hash of a release or blob match; a new string. */
 char *route_disk_path(const RouteMatch *match);
 /* TRUE when following the ".." segments of a path below the packs directory leads outside it (contract: 403
  * instead of 404). */

@@ -13,15 +13,19 @@
 #include "broker/api/api_token.h"
 #include "broker/log.h"
 #include "broker/serve/admin_tokens.h"
+#include "broker/serve/broker_key.h"
+#include "broker/serve/catalog_call.h"
 #include "broker/serve/content.h"
 #include "broker/serve/metrics.h"
+#include "broker/serve/query_string.h"
 #include "broker/serve/reindex.h"
 #include "broker/serve/search_call.h"
 #include "broker/serve/status.h"
+#include "broker/serve/trust_file.h"
 #include "broker/web/home.h"
 #include "schema/json_writer.h"
 #include "schema/limits.h"
-#include "schema/pack_path.h"
+#include "signing/note.h"
 
 /* The home page counts Nodes and may be that old. */
 #define HOME_KEEP_US (5 * G_USEC_PER_SEC)
@@ -35,6 +39,10 @@ Serve *serve_new(const ServeOptions *options, GError **error)
     g_autoptr(GPtrArray) tokens = admin_tokens_load(options->config, error);
     if (tokens == NULL)
         return NULL;
+    g_autoptr(TrustList) trust = trust_file_load(options->config->trust_file, error);
+    PublicKey key;
+    if (trust == NULL || !broker_key_load(options->config->data_dir, options->config->name, &key, error))
+        return NULL;
     g_autofree char *api_token = api_token_load(options->config->data_dir, options->config->api.port, error);
     if (api_token == NULL)
         return NULL;
@@ -45,14 +53,17 @@ Serve *serve_new(const ServeOptions *options, GError **error)
     serve->search_limit = options->search_limit;
     serve->api_token = g_steal_pointer(&api_token);
     serve->index_path = g_build_filename(options->config->data_dir, "index.db", NULL);
+    serve->hashes_path = g_build_filename(options->config->data_dir, "hashes.db", NULL);
+    serve->key = key;
+    public_key_fingerprint(&key, serve->fingerprint);
     serve->started_us = g_get_monotonic_time();
     serve->started_real_us = g_get_real_time();
     serve->thread_count = options->threads;
     serve->stats = g_new0(Stats *, options->threads);
     for (guint i = 0; i < options->threads; i++)
         serve->stats[i] = g_new0(Stats, 1);
-    serve->publisher = publisher_new(options->config, g_steal_pointer(&tokens), options->indexer,
-                                     options->ready, options->ready_user);
+    serve->publisher = publisher_new(options->config, g_steal_pointer(&tokens), g_steal_pointer(&trust),
+                                     options->indexer, options->ready, options->ready_user);
     return serve;
 }
 
@@ -67,6 +78,7 @@ void serve_free(Serve *serve)
     explicit_bzero(serve->api_token, strlen(serve->api_token));
     g_free(serve->api_token);
     g_free(serve->index_path);
+    g_free(serve->hashes_path);
     g_strfreev(serve->public_addresses);
     g_free(serve->api_address);
     g_mutex_clear(&serve->lock);
@@ -75,7 +87,7 @@ void serve_free(Serve *serve)
 
 gboolean serve_start(Serve *serve, GError **error)
 {
-    return publisher_start(serve->publisher, serve->index_path, error);
+    return publisher_start(serve->publisher, serve->index_path, serve->hashes_path, error);
 }
 
 void serve_reload(Serve *serve, Config *config)
@@ -132,6 +144,7 @@ void serve_thread_free(ServeThread *thread)
 
 void serve_thread_tick(ServeThread *thread, gint64 now_us G_GNUC_UNUSED)
 {
+    publisher_tick(thread->serve->publisher, g_get_real_time() / G_USEC_PER_SEC);
     serve_thread_refresh(thread);
     access_log_flush(thread->log);
 }
@@ -149,6 +162,7 @@ void serve_thread_refresh(ServeThread *thread)
 
 static void answer_version(ServeThread *thread, HttpExchange *exchange)
 {
+    g_autofree char *key = note_verifier_key_print(thread->snapshot->config->name, &thread->serve->key);
     GString *json = g_string_new(NULL);
     {
         g_auto(JsonWriter) writer;
@@ -157,6 +171,7 @@ static void answer_version(ServeThread *thread, HttpExchange *exchange)
         json_write_member_string(&writer, "name", thread->snapshot->config->name);
         json_write_member_string(&writer, "software", "kontor");
         json_write_member_string(&writer, "version", KONTOR_VERSION);
+        json_write_member_string(&writer, "key", key);
         json_write_object_end(&writer);
     }
     serve_finish(exchange, status_reply_json(200, json));
@@ -208,23 +223,16 @@ static Resource *make_home(const FetchInput *input, GError **error G_GNUC_UNUSED
     g_autoptr(GPtrArray) places = catalog_places_sorted(input->snapshot->catalog);
     HomeFigures figures =
         home_figures(input->snapshot->config->name, input->snapshot->catalog, input->serve->relay);
+    figures.fingerprint = input->serve->fingerprint;
     return home_page(&figures, places, input->page);
 }
 
-/* A value of a form-encoded query string, decoded; "" when absent or not text. A new string. */
+/* "" when absent or not text. */
 static char *query_value(HttpSlice query, const char *name)
 {
-    g_autofree char *text = g_strndup(query.text != NULL ? query.text : "", query.len);
-    g_auto(GStrv) pairs = g_strsplit(text, "&", -1);
-    gsize name_len = strlen(name);
-    for (char **pair = pairs; *pair != NULL; pair++) {
-        if (strncmp(*pair, name, name_len) != 0 || (*pair)[name_len] != '=')
-            continue;
-        char *value = g_strdelimit(*pair + name_len + 1, "+", ' ');
-        char *decoded = pack_path_percent_decode(value, strlen(value));
-        return decoded != NULL ? decoded : g_strdup("");
-    }
-    return g_strdup("");
+    char *value = NULL;
+    query_string_get(query, name, &value);
+    return value != NULL ? value : g_strdup("");
 }
 
 static void answer_home(ServeThread *thread, HttpExchange *exchange)
@@ -266,6 +274,8 @@ static FetchFunc maker_of(Route route)
     case ROUTE_PAGE:
     case ROUTE_MANIFEST:
     case ROUTE_SIGNATURE:
+    case ROUTE_RELEASE:
+    case ROUTE_BLOB:
         return content_file;
     default:
         return NULL;
@@ -280,10 +290,15 @@ static void answer_from_catalog(ServeThread *thread, HttpExchange *exchange, con
         serve_refuse(thread, exchange, status_reply_busy("the packs are being scanned"), STATS_NOT_READY);
         return;
     }
+    if (match->route == ROUTE_CATALOG) {
+        catalog_call(thread, exchange);
+        return;
+    }
     FetchSpec spec = {.route = match->route, .make = maker_of(match->route), .key = path};
     spec.is_file = spec.make == content_file;
     g_autofree char *below = spec.is_file ? route_disk_path(match) : g_strndup(match->rest, match->rest_len);
-    if (route_path_escapes(below, strlen(below))) {
+    gboolean is_path = match->route != ROUTE_BLOB && match->route != ROUTE_RELEASE;
+    if (is_path && route_path_escapes(below, strlen(below))) {
         serve_refuse(thread, exchange, status_reply(403), STATS_PATH_ESCAPE);
         return;
     }

@@ -42,21 +42,24 @@ typedef struct {
 
 /* --- Life cycle (main thread) --- */
 
-/* Reads the admin tokens and the API token (made in <data>/daemon.json, 0600, when there is none). NULL with
- * IO, DENIED or MALFORMED naming the file. */
+/* Reads the admin tokens, the trust list, the API token (made in <data>/daemon.json, 0600, when there is
+ * none) and the broker's key (made in <data>/keys/broker.key). NULL with IO, DENIED or MALFORMED naming the
+ * file. A trust file that cannot be understood is one of them: starting without it would forget who was
+ * revoked. */
 Serve *serve_new(const ServeOptions *options, GError **error);
 void serve_free(Serve *serve); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Serve, serve_free)
 
-/* Opens <data>/index.db and starts the first scan on the indexer; returns at once. Until it is published,
- * routes that need the catalog answer 503. A packs directory that does not exist is an empty catalog and a
- * warning. */
+/* Opens <data>/index.db and <data>/hashes.db and starts the first scan on the indexer; returns at once. Until
+ * it is published, routes that need the catalog answer 503. A packs directory that does not exist is an empty
+ * catalog and a warning. */
 gboolean serve_start(Serve *serve, GError **error);
 
 /* --- Operations (any thread) --- */
 
-/* SIGHUP: takes over the new configuration (a reference is taken): admin tokens, rate limit of searches, log
- * and cache settings, packs directory; then scans all packs. Returns at once; failures are logged. */
+/* SIGHUP: takes over the new configuration (a reference is taken): admin tokens, trust list, rate limit of
+ * searches, log and cache settings, packs directory; then scans all packs. Returns at once; failures are
+ * logged. */
 void serve_reload(Serve *serve, Config *config);
 /* What GET /v1/broker/status reports as addresses: "host:port" each, NULL-terminated; copied. Call when
  * everything listens. */

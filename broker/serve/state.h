@@ -19,7 +19,9 @@ struct Serve {
     Relay *relay; /* may be NULL */
     RateLimit *search_limit;
     Publisher *publisher;
-    char *index_path;
+    char *index_path, *hashes_path;
+    PublicKey key; /* the broker's own */
+    char fingerprint[FINGERPRINT_CHARS + 1];
     gint64 started_us;      /* monotonic */
     gint64 started_real_us; /* wall clock */
     char *api_token;        /* 64 hexadecimal digits */

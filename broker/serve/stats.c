@@ -16,13 +16,21 @@ static const gint64 bounds_us[STATS_BUCKETS] = {
 };
 
 static const char *const rejection_labels[STATS_REJECTIONS] = {
-    [STATS_RATE_LIMITED] = "rate-limited",     [STATS_BAD_TOKEN] = "bad-token",
-    [STATS_INVALID_BODY] = "invalid-body",     [STATS_INVALID_SCOPE] = "invalid-scope",
-    [STATS_QUEUE_FULL] = "queue-full",         [STATS_DEADLINE] = "deadline",
-    [STATS_NOT_READY] = "not-ready",           [STATS_CHANGING] = "changing",
-    [STATS_PATH_ESCAPE] = "path-escape",       [STATS_PATH_MALFORMED] = "path-malformed",
-    [STATS_HASH_MISMATCH] = "hash-mismatch",   [STATS_FOREIGN_HOST] = "foreign-host",
-    [STATS_FOREIGN_ORIGIN] = "foreign-origin", [STATS_LOG_LINES_DROPPED] = "log-lines-dropped",
+    [STATS_RATE_LIMITED] = "rate-limited",
+    [STATS_BAD_TOKEN] = "bad-token",
+    [STATS_INVALID_BODY] = "invalid-body",
+    [STATS_INVALID_SCOPE] = "invalid-scope",
+    [STATS_QUEUE_FULL] = "queue-full",
+    [STATS_DEADLINE] = "deadline",
+    [STATS_NOT_READY] = "not-ready",
+    [STATS_CHANGING] = "changing",
+    [STATS_PATH_ESCAPE] = "path-escape",
+    [STATS_PATH_MALFORMED] = "path-malformed",
+    [STATS_HASH_MISMATCH] = "hash-mismatch",
+    [STATS_FOREIGN_HOST] = "foreign-host",
+    [STATS_CHANGED_UNSEEN] = "changed-unseen",
+    [STATS_FOREIGN_ORIGIN] = "foreign-origin",
+    [STATS_LOG_LINES_DROPPED] = "log-lines-dropped",
 };
 
 static guint status_slot(guint status)

@@ -21,7 +21,8 @@ typedef enum {
     STATS_CHANGING,          /* 503: a pack changed again and again while it was read */
     STATS_PATH_ESCAPE,       /* 403: ".." out of the packs directory */
     STATS_PATH_MALFORMED,    /* 404: bad escape, NUL, not UTF-8 */
-    STATS_HASH_MISMATCH,     /* served although neither form fits manifest.sig */
+    STATS_HASH_MISMATCH,     /* served although neither form fits manifest.sig (policy off) */
+    STATS_CHANGED_UNSEEN,    /* not served: a file looked unchanged and had other bytes */
     STATS_FOREIGN_HOST,      /* 403 on the loopback listener: Host is not loopback */
     STATS_FOREIGN_ORIGIN,    /* 403 on the loopback listener: Origin is not this listener */
     STATS_LOG_LINES_DROPPED, /* access log lines that could not be written in time */

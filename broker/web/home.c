@@ -95,6 +95,7 @@ static void append_foot(GString *html)
     g_string_append(html,
                     "</main>\n<footer class=\"soft\"><p>For programs: <a href=\"/tree\">/tree</a> · "
                     "<a href=\"/packs\">/packs</a> · <a href=\"/packs/summaries\">/packs/summaries</a> · "
+                    "<a href=\"/catalog\">/catalog</a> · <a href=\"/publishers\">/publishers</a> · "
                     "<a href=\"/nodes\">/nodes</a> · <a href=\"/version\">/version</a></p>"
                     "<p>Kontor " KONTOR_VERSION ". Searches are not recorded.</p></footer>\n"
                     "</body>\n</html>\n");
@@ -109,6 +110,26 @@ static void append_page_link(GString *html, const char *pack_path, const char *f
     g_string_append(html, "\">");
 }
 
+/* Says in words whose the pack is; nothing when signatures are not looked at. A name comes from the trust
+ * list only: what an unknown key calls itself proves nothing. */
+static void append_signature(GString *html, const CatalogRelease *release)
+{
+    if (!release->is_checked)
+        return;
+    if (release->rule == ACCEPT_UNSIGNED) {
+        g_string_append(html, ", not signed");
+        return;
+    }
+    gboolean named = release->rule == ACCEPT_OK && *release->publisher != '\0';
+    g_string_append(html,
+                    release->rule == ACCEPT_OK ? ", signed by " : ", signed by a key not trusted here: ");
+    if (named)
+        html_append_excerpt(html, release->publisher, 64);
+    if (named)
+        g_string_append_c(html, ' ');
+    g_string_append_printf(html, "<code>%s</code>", release->fingerprint);
+}
+
 static void append_pack(GString *html, const CatalogPack *pack)
 {
     g_string_append(html, "<li>");
@@ -120,6 +141,7 @@ static void append_pack(GString *html, const CatalogPack *pack)
         g_string_append(html, ", version ");
         html_append_excerpt(html, pack->version, 32);
     }
+    append_signature(html, &pack->release);
     g_string_append(html, "</span>");
     if (*pack->summary != '\0') {
         g_string_append(html, "<p>");

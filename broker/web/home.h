@@ -22,6 +22,7 @@ typedef struct {
     guint64 pages;
     gboolean has_nodes; /* there is a relay to count them */
     guint nodes;
+    const char *fingerprint; /* of the broker's key; borrowed; NULL: not shown */
 } HomeFigures;
 
 HomeFigures home_figures(const char *name, const Catalog *catalog, Relay *relay);

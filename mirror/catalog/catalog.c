@@ -20,6 +20,7 @@ struct Node {
     gatomicrefcount refs;
     CatalogPack *place; /* NULL for a plain directory */
     gboolean listed;    /* shown in the tree although nothing is in it */
+    gboolean shown;     /* something here or below is not refused */
     guint child_count;
     Node **children; /* sorted by name */
     /* Totals of this directory and everything below. */
@@ -110,6 +111,14 @@ void catalog_pack_unref(CatalogPack *pack)
 {
     if (pack == NULL || !refs_dec(&pack->refs))
         return;
+    catalog_release_clear(&pack->release);
+    if (pack->origin != NULL) {
+        if (pack->problem != pack->origin->problem)
+            g_free(pack->problem);
+        catalog_pack_unref(pack->origin);
+        g_free(pack);
+        return;
+    }
     g_free(pack->path);
     g_free(pack->directory);
     g_free(pack->problem);
@@ -120,7 +129,35 @@ void catalog_pack_unref(CatalogPack *pack)
     g_free(pack->files);
     g_free(pack->names);
     g_clear_pointer(&pack->warnings, g_ptr_array_unref);
+    g_clear_pointer(&pack->signature, g_bytes_unref);
     g_free(pack);
+}
+
+CatalogPack *catalog_pack_judged(CatalogPack *scanned, const CatalogRelease *release, const char *refused)
+{
+    g_assert(scanned->origin == NULL);
+    CatalogPack *pack = g_memdup2(scanned, sizeof *scanned);
+    g_atomic_ref_count_init(&pack->refs);
+    pack->origin = catalog_pack_ref(scanned);
+    pack->release = *release;
+    if (refused != NULL) {
+        pack->refused = TRUE;
+        pack->problem = g_strdup(refused);
+        pack->is_pack = FALSE;
+        pack->rows_indexed = 0;
+        pack->bytes = 0;
+        pack->file_count = 0;
+        pack->files = NULL;
+    }
+    return pack;
+}
+
+void catalog_release_clear(CatalogRelease *release)
+{
+    g_clear_pointer(&release->reason, g_free);
+    g_clear_pointer(&release->publisher, g_free);
+    g_clear_pointer(&release->version, g_free);
+    g_clear_pointer(&release->published_at, g_free);
 }
 
 /* Orders a slice against a NUL-terminated or sliced name by bytes; a prefix comes first. */
@@ -219,11 +256,13 @@ static void node_sum_up(Node *node)
     }
     node->problems = place != NULL && place->problem != NULL;
     node->listed_count = node->listed ? 1 : 0;
+    node->shown = node->listed || (place != NULL && !place->refused);
     for (guint i = 0; i < node->child_count; i++) {
         const Node *child = node->children[i];
         node->packs += child->packs;
         node->problems += child->problems;
         node->listed_count += child->listed_count;
+        node->shown = node->shown || child->shown;
         node->pages += child->pages;
         node->bytes += child->bytes;
     }
@@ -554,15 +593,41 @@ gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, G
                           gboolean *ret_has_pack)
 {
     const Node *node = find_node(catalog, path, len);
-    if (node == NULL)
+    if (node == NULL || (!node->shown && node != catalog->root))
         return FALSE;
     *ret_children = g_ptr_array_sized_new(node->child_count);
     for (guint i = 0; i < node->child_count; i++)
-        if (!is_hidden(node->children[i]->name))
+        if (node->children[i]->shown && !is_hidden(node->children[i]->name))
             g_ptr_array_add(*ret_children, node->children[i]->name);
     if (ret_has_pack != NULL)
         *ret_has_pack = node->place != NULL && node->place->is_pack;
     return TRUE;
+}
+
+/* `after` is what is left of the path below this node: "" is the node itself, NULL is before it. */
+static void collect_packs_after(const Node *node, const char *after, guint limit, GPtrArray *packs)
+{
+    guint next = 0;
+    if (node->packs == 0 || packs->len >= limit)
+        return;
+    if (after == NULL && node->place != NULL && node->place->is_pack)
+        g_ptr_array_add(packs, node->place);
+    if (after != NULL && *after != '\0') {
+        gsize len = strcspn(after, "/");
+        gboolean found = FALSE;
+        next = node_search(node, after, len, &found);
+        if (found)
+            collect_packs_after(node->children[next++], after + len + (after[len] == '/'), limit, packs);
+    }
+    for (; next < node->child_count && packs->len < limit; next++)
+        collect_packs_after(node->children[next], NULL, limit, packs);
+}
+
+GPtrArray *catalog_packs_after(const Catalog *catalog, const char *after, guint limit)
+{
+    GPtrArray *packs = g_ptr_array_new();
+    collect_packs_after(catalog->root, after, limit, packs);
+    return packs;
 }
 
 static void collect_places(const Node *node, GPtrArray *places)

@@ -11,12 +11,12 @@
  * when it has wiki/index.md (facts of existing brokers: a place without it is shown in the tree and its
  * manifest is served, but it is not a pack). CatalogPack describes both.
  *
- * This module does no I/O: mirror/store/pack_scan.h makes CatalogPacks from disk, broker/serve publishes
- * catalogs.
+ * This module does no I/O: mirror/store/pack_scan.h makes CatalogPacks from disk, pack_judge.h says what
+ * their signatures are worth, broker/serve publishes catalogs.
  */
 #pragma once
 
-#include "schema/error.h"
+#include "signing/release.h"
 
 /* What the file system said about a file when it was scanned. Two different contents have two different
  * identities unless somebody forges time stamps (ctime cannot be set by ordinary means). */
@@ -37,7 +37,28 @@ typedef struct {
     FileIdentity identity;
     gboolean has_signed_hash; /* a well-formed manifest.sig of the pack lists this file */
     guint8 signed_sha256[32]; /* hash of the form that must be served (raw or LF-folded) */
+    gboolean is_listed;       /* a page: wiki/index.md, or listed by it (grammar b) */
+    /* What the scan found by reading the file; not set when it did not hash, or could not read. */
+    gboolean has_sha256;
+    guint8 sha256[32];   /* of the served form */
+    guint32 served_size; /* bytes of the served form */
 } CatalogFile;
+
+/* What is known of a pack as a release, and what policy makes of it. Filled in by pack_judge; of a place that
+ * was not judged everything is 0, NULL or "". */
+typedef struct {
+    gboolean is_checked;                     /* FALSE: policy does not look at signatures */
+    AcceptRule rule;                         /* when is_checked: ACCEPT_OK, or the first rule that failed */
+    char *reason;                            /* of a rule that failed: one line naming file and rule; owned */
+    char fingerprint[FINGERPRINT_CHARS + 1]; /* of the key whose signature fits; "" when there is none */
+    char *publisher;                         /* its name; may be ""; owned */
+    char *version;                           /* of the release, else of the manifest; owned */
+    char *published_at;                      /* of the release; may be ""; owned */
+    gboolean has_digest; /* the next three are known: a pack with manifest.yaml that was hashed */
+    guint8 content_sha256[32];
+    guint8 digest[32];
+    guint64 bytes; /* of the files that the digest covers, as served */
+} CatalogRelease;
 
 typedef struct CatalogPack CatalogPack; /* fields below; made by pack_scan, immutable once in a catalog */
 struct CatalogPack {
@@ -60,6 +81,12 @@ struct CatalogPack {
     CatalogFile *files;  /* sorted by name (bytes); owned */
     char *names;         /* the one block that the names of the files lie in; owned */
     GPtrArray *warnings; /* of char *: skipped symlinks, unreadable files and the like; may be empty; owned */
+    GBytes *signature;   /* manifest.sig as on disk; NULL: there is none; owned */
+    CatalogRelease release;
+    gboolean refused; /* policy does not allow it to be served: it has no files, `problem` says why, and the
+                         tree does not show it */
+    CatalogPack *origin; /* the place as it was scanned, when this is a judged copy of it; what the copy does
+                            not change belongs to it; NULL otherwise */
 };
 
 /* A place without files, to be filled by its maker before anybody else sees it: texts are "", `problem` is
@@ -68,6 +95,12 @@ CatalogPack *catalog_pack_new(const char *path, const char *directory);
 /* Gives the place its files, once: copies `files` (of CatalogFile, in any order, names distinct and copied),
  * sorts them and sets `bytes` to the sum of their sizes. */
 void catalog_pack_set_files(CatalogPack *pack, const GArray *files);
+/* A copy of a scanned place that carries a verdict. It shares everything with `scanned` but the release,
+ * which is taken over, and, when `refused` is not NULL, has no files and `refused` (copied) as its problem.
+ * Same fingerprint and serial. */
+CatalogPack *catalog_pack_judged(CatalogPack *scanned, const CatalogRelease *release, const char *refused);
+void catalog_release_clear(CatalogRelease *release);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CatalogRelease, catalog_release_clear)
 CatalogPack *catalog_pack_ref(CatalogPack *pack);
 void catalog_pack_unref(CatalogPack *pack);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CatalogPack, catalog_pack_unref)
@@ -112,14 +145,19 @@ gboolean catalog_resolve(const Catalog *catalog, const char *path, gsize len, co
                          const CatalogFile **ret_file);
 
 /* The directory at `path` ("" is the root). FALSE if there is no such directory in the tree. `ret_children`
- * receives a new array of borrowed names sorted by code point, without "wiki", "raw" and dot-directories;
- * `ret_has_pack` may be NULL. */
+ * receives a new array of borrowed names sorted by code point, without "wiki", "raw", dot-directories and
+ * what has nothing in it but refused places; `ret_has_pack` may be NULL. */
 gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, GPtrArray **ret_children,
                           gboolean *ret_has_pack);
 
 /* All places in the order of their paths by code point of the whole path (as ORDER BY pack_path gives it),
  * borrowed, in a new array. O(places · log places): callers keep what they derive from it per generation. */
 GPtrArray *catalog_places_sorted(const Catalog *catalog);
+
+/* At most `limit` packs that follow `after` (any path, there or not; NULL: from the beginning), borrowed, in
+ * a new array, in the order of the tree: a pack comes before those below it, these before its next sibling,
+ * siblings by the bytes of their names. Costs the depth and `limit`, not the catalog. */
+GPtrArray *catalog_packs_after(const Catalog *catalog, const char *after, guint limit);
 
 /* The places at `path` and below it ("" = all), borrowed, in a new array, in no promised order. */
 GPtrArray *catalog_places_below(const Catalog *catalog, const char *path, gsize len);

@@ -2,7 +2,8 @@
  *
  * A take has two halves. The survey lists names and identities and makes the fingerprint of them; it is all
  * that an unchanged place costs. Only when the fingerprint is new are index.md, manifest.yaml and
- * manifest.sig read, each checked to be the surveyed file before and after reading.
+ * manifest.sig read, each checked to be the surveyed file before and after reading; and, when hashes are
+ * wanted that nobody knows, all other files.
  *
  * Time stamps move in ticks of some milliseconds. A file that was written in the present tick could be
  * written once more without any stamp telling; such a place is surveyed again after the tick, before it is
@@ -11,6 +12,7 @@
 #include "mirror/store/pack_place.h"
 
 #include "mirror/store/pack_dir.h"
+#include "mirror/store/pack_hash.h"
 #include "schema/index_rows.h"
 #include "schema/limits.h"
 #include "schema/manifest.h"
@@ -302,6 +304,16 @@ static void survey_fingerprint(const Survey *survey, guint8 ret[SHA256_BYTES])
 
 /* --- Reading --- */
 
+/* What is to be taken, and how. */
+typedef struct {
+    int root_fd;
+    const char *root_path;
+    const char *path;
+    const CatalogPack *base;
+    gboolean hash;
+    const HashStore *known;
+} Order;
+
 /* One place being read. */
 typedef struct {
     int root_fd;
@@ -356,6 +368,15 @@ static gboolean read_manifest(Reader *reader, GError **error)
     return TRUE;
 }
 
+static void mark_listed(Survey *survey, const char *page)
+{
+    g_autofree char *name = g_strconcat("wiki/", page, NULL);
+    const CatalogFile key = {.name = name};
+    guint at = 0;
+    if (g_array_binary_search(survey->files, &key, compare_files, &at))
+        g_array_index(survey->files, CatalogFile, at).is_listed = TRUE;
+}
+
 static gboolean read_index(Reader *reader, GError **error)
 {
     g_autoptr(GBytes) bytes = NULL;
@@ -372,8 +393,13 @@ static gboolean read_index(Reader *reader, GError **error)
         return TRUE;
     }
     reader->pack->is_pack = TRUE;
-    for (guint i = 0; i < rows->len; i++)
-        reader->pack->rows_indexed += ((const IndexRow *)g_ptr_array_index(rows, i))->indexed ? 1 : 0;
+    mark_listed(reader->survey, "index.md");
+    for (guint i = 0; i < rows->len; i++) {
+        const IndexRow *row = g_ptr_array_index(rows, i);
+        reader->pack->rows_indexed += row->indexed ? 1 : 0;
+        if (row->listed)
+            mark_listed(reader->survey, row->file);
+    }
     return TRUE;
 }
 
@@ -400,6 +426,7 @@ static gboolean read_signature(Reader *reader, GError **error)
         return TRUE;
     gsize len = 0;
     const char *data = g_bytes_get_data(bytes, &len);
+    reader->pack->signature = g_bytes_ref(bytes);
     g_autoptr(GError) refused = NULL;
     g_autoptr(ManifestSig) sig = manifest_sig_parse(data, len, &refused);
     if (sig == NULL) {
@@ -466,9 +493,9 @@ static void finish(Reader *reader)
 }
 
 /* NULL with CONFLICT when the place changed since the survey. */
-static CatalogPack *read_place(Reader *reader, const char *root_path, GError **error)
+static CatalogPack *read_place(Reader *reader, const Order *order, GError **error)
 {
-    g_autofree char *directory = g_build_filename(root_path, reader->path, NULL);
+    g_autofree char *directory = g_build_filename(order->root_path, reader->path, NULL);
     g_autoptr(CatalogPack) pack = catalog_pack_new(reader->path, directory);
     reader->pack = pack;
     survey_fingerprint(reader->survey, pack->fingerprint);
@@ -478,6 +505,9 @@ static CatalogPack *read_place(Reader *reader, const char *root_path, GError **e
         return NULL;
     warn_of_case_collisions(reader->survey);
     finish(reader);
+    gboolean known = order->known != NULL && hash_store_fill(order->known, pack);
+    if (order->hash && !known && !pack_hash_files(order->root_fd, pack, error))
+        return NULL;
     return g_steal_pointer(&pack);
 }
 
@@ -513,10 +543,11 @@ static CatalogPack *restless_place(const char *root_path, const char *path)
 }
 
 /* One take. CONFLICT or NOT_FOUND: the place changed meanwhile. */
-static gboolean take_once(int root_fd, const char *root_path, const char *path, const CatalogPack *base,
-                          gboolean may_wait, PackPlaceOutcome *ret_outcome, CatalogPack **ret, GError **error)
+static gboolean take_once(const Order *order, gboolean may_wait, PackPlaceOutcome *ret_outcome,
+                          CatalogPack **ret, GError **error)
 {
-    g_autoptr(Survey) survey = survey_place(root_fd, path, error);
+    const CatalogPack *base = order->base;
+    g_autoptr(Survey) survey = survey_place(order->root_fd, order->path, error);
     if (survey == NULL)
         return FALSE;
     guint8 fingerprint[SHA256_BYTES];
@@ -528,11 +559,11 @@ static gboolean take_once(int root_fd, const char *root_path, const char *path, 
     gboolean fresh = is_fresh(survey);
     if (fresh && may_wait) {
         g_usleep(TICK_US);
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s: written this instant", path);
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s: written this instant", order->path);
         return FALSE;
     }
-    Reader reader = {root_fd, path, survey, NULL};
-    *ret = read_place(&reader, root_path, error);
+    Reader reader = {order->root_fd, order->path, survey, NULL};
+    *ret = read_place(&reader, order, error);
     if (*ret == NULL)
         return FALSE;
     if (fresh)
@@ -541,21 +572,35 @@ static gboolean take_once(int root_fd, const char *root_path, const char *path, 
     return TRUE;
 }
 
-PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char *path,
-                                 const CatalogPack *base, CatalogPack **ret, GError **error)
+static PackPlaceOutcome take(const Order *order, CatalogPack **ret, GError **error)
 {
-    for (guint take = 1; take <= TAKES_MAX; take++) {
+    for (guint attempt = 1; attempt <= TAKES_MAX; attempt++) {
         PackPlaceOutcome outcome;
         g_autoptr(GError) cause = NULL;
-        if (take_once(root_fd, root_path, path, base, take < TAKES_MAX, &outcome, ret, &cause))
+        if (take_once(order, attempt < TAKES_MAX, &outcome, ret, &cause))
             return outcome;
         if (!is_race(cause)) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return PACK_PLACE_UNREAD;
         }
     }
-    if (!still_exists(root_fd, path))
+    if (!still_exists(order->root_fd, order->path))
         return PACK_PLACE_GONE;
-    *ret = restless_place(root_path, path);
+    *ret = restless_place(order->root_path, order->path);
     return PACK_PLACE_TAKEN;
+}
+
+PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char *path,
+                                 const CatalogPack *base, CatalogPack **ret, GError **error)
+{
+    Order order = {.root_fd = root_fd, .root_path = root_path, .path = path, .base = base};
+    return take(&order, ret, error);
+}
+
+PackPlaceOutcome pack_place_take_hashed(int root_fd, const char *root_path, const char *path,
+                                        const CatalogPack *base, const HashStore *known, CatalogPack **ret,
+                                        GError **error)
+{
+    Order order = {root_fd, root_path, path, base, TRUE, known};
+    return take(&order, ret, error);
 }

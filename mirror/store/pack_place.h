@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "mirror/catalog/catalog.h"
+#include "mirror/store/hash_store.h"
 
 typedef enum {
     PACK_PLACE_TAKEN,     /* *ret is a new CatalogPack */
@@ -29,3 +29,8 @@ typedef enum {
  * NULL) is the place as it was known so far. Any thread. */
 PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char *path,
                                  const CatalogPack *base, CatalogPack **ret, GError **error);
+/* The same, and a place that is taken has the hashes of its files: those that `known` (may be NULL) has, else
+ * by reading them all. A file that changes meanwhile makes the place be taken again. */
+PackPlaceOutcome pack_place_take_hashed(int root_fd, const char *root_path, const char *path,
+                                        const CatalogPack *base, const HashStore *known, CatalogPack **ret,
+                                        GError **error);

@@ -60,8 +60,9 @@ void pack_root_unref(PackRoot *root)
 
 typedef struct {
     PackRoot *root;
-    const Catalog *base;
-    gboolean recurse; /* FALSE: look only into the directory that was asked for */
+    const PackScanOptions *options;
+    const Catalog *base; /* of the options */
+    gboolean recurse;    /* FALSE: look only into the directory that was asked for */
     /* pthread's and not GLib's, because ThreadSanitizer understands only those. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -96,9 +97,9 @@ static PackScan *pack_scan_new(void)
     return scan;
 }
 
-static void scanner_init(Scanner *scanner, PackRoot *root, const Catalog *base)
+static void scanner_init(Scanner *scanner, PackRoot *root, const PackScanOptions *options)
 {
-    *scanner = (Scanner){.root = root, .base = base, .recurse = TRUE};
+    *scanner = (Scanner){.root = root, .options = options, .base = options->base, .recurse = TRUE};
     pthread_mutex_init(&scanner->lock, NULL);
     pthread_cond_init(&scanner->changed, NULL);
     scanner->waiting = g_ptr_array_new_with_free_func(g_free);
@@ -207,6 +208,20 @@ static void note_outcome(Scanner *scanner, const char *path, PackPlaceOutcome ou
     pthread_mutex_unlock(&scanner->lock);
 }
 
+static PackPlaceOutcome take_from_disk(Scanner *scanner, const char *path, const CatalogPack *base,
+                                       CatalogPack **ret, GError **error)
+{
+    const PackScanOptions *options = scanner->options;
+    PackRoot *root = scanner->root;
+    gboolean distrusted = g_strcmp0(path, options->distrusted) == 0;
+    if (distrusted)
+        base = NULL;
+    if (!options->hash)
+        return pack_place_take(root->fd, root->path, path, base, ret, error);
+    return pack_place_take_hashed(root->fd, root->path, path, base, distrusted ? NULL : options->known, ret,
+                                  error);
+}
+
 static void take_place(Scanner *scanner, const char *path)
 {
     if (!admit_place(scanner, path))
@@ -214,8 +229,7 @@ static void take_place(Scanner *scanner, const char *path)
     const CatalogPack *base = scanner->base != NULL ? catalog_place(scanner->base, path, strlen(path)) : NULL;
     CatalogPack *pack = NULL;
     g_autoptr(GError) error = NULL;
-    PackPlaceOutcome outcome =
-        pack_place_take(scanner->root->fd, scanner->root->path, path, base, &pack, &error);
+    PackPlaceOutcome outcome = take_from_disk(scanner, path, base, &pack, &error);
     if (outcome == PACK_PLACE_UNREAD) {
         g_prefix_error(&error, "pack '%s': ", path);
         report(scanner, "", error->message, base != NULL ? "left as it was" : "left out");
@@ -482,25 +496,32 @@ static void look_above(Scanner *scanner, const char *prefix)
     }
 }
 
-PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, guint threads, GError **error)
+PackScan *pack_scan_with(PackRoot *root, const PackScanOptions *options, GError **error)
 {
-    g_assert(threads >= 1);
+    const char *prefix = options->prefix;
+    g_assert(options->threads >= 1);
     g_autoptr(PackDir) top = pack_dir_open(root->fd, "", error);
     if (top == NULL)
         return NULL;
     g_auto(Scanner) scanner = {0};
-    scanner_init(&scanner, root, base);
+    scanner_init(&scanner, root, options);
     gboolean looked = prefix_is_looked_into(prefix);
     if (looked && directory_exists(root, prefix))
-        run(&scanner, prefix, threads);
+        run(&scanner, prefix, options->threads);
     else if (looked)
         look_above(&scanner, prefix);
-    if (base != NULL && looked)
+    if (options->base != NULL && looked)
         find_removals(&scanner, prefix);
-    if (base != NULL)
+    if (options->base != NULL)
         keep_directories(&scanner, looked ? prefix : NULL);
     put_in_order(&scanner);
     return g_steal_pointer(&scanner.result);
+}
+
+PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, guint threads, GError **error)
+{
+    PackScanOptions options = {.prefix = prefix, .base = base, .threads = threads};
+    return pack_scan_with(root, &options, error);
 }
 
 /* --- Reading and serving files --- */

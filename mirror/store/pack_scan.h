@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "mirror/catalog/catalog.h"
+#include "mirror/store/hash_store.h"
 
 typedef struct PackRoot PackRoot;
 
@@ -51,6 +51,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackScan, pack_scan_free)
  * read for reasons of its own (disk error, too many open files) stays as it is in `base` and is named in the
  * problems. Fails only when the root itself cannot be read. */
 PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, guint threads, GError **error);
+
+/* The same with more choice. */
+typedef struct {
+    const char *prefix;
+    const Catalog *base; /* may be NULL */
+    guint threads;
+    gboolean hash;          /* upserts have the hashes of their files, read by the same threads … */
+    const HashStore *known; /* … unless they stand here; may be NULL */
+    const char *distrusted; /* the path of a place that is read and hashed whatever `base` and `known` say,
+                               because its files were seen to be others; may be NULL */
+} PackScanOptions;
+PackScan *pack_scan_with(PackRoot *root, const PackScanOptions *options, GError **error);
 
 /* Reads one file of a place, whole. CONFLICT when the file is no longer the one that was scanned (identity
  * differs before or after reading): the caller rescans the place. The bytes are as on disk. */

@@ -8,8 +8,9 @@
 
 #include "broker/log.h"
 #include "broker/net/http_reply.h"
+#include "broker/serve/broker_key.h"
 #include "broker/serve/state.h"
-#include "signing/hash.h"
+#include "signing/note.h"
 #include "tests/unit/fake_http.h"
 
 #define JSON_TYPE "Content-Type: application/json"
@@ -397,8 +398,13 @@ static void test_reload(World *world, gconstpointer data G_GNUC_UNUSED)
     g_assert_nonnull(config);
     serve_reload(world->serve, config);
     reindex(world, "{}", "{\"ok\":true,\"packs_indexed\":3,\"pages_indexed\":3}");
-    check_get(world, "/version", 200,
-              "{\"name\":\"renamed\",\"software\":\"kontor\",\"version\":\"" KONTOR_VERSION "\"}");
+    PublicKey key;
+    g_assert_true(broker_key_load(world->dir, "unused", &key, NULL));
+    g_autofree char *verifier = note_verifier_key_print("renamed", &key);
+    g_autofree char *version = g_strdup_printf("{\"name\":\"renamed\",\"software\":\"kontor\","
+                                               "\"version\":\"" KONTOR_VERSION "\",\"key\":\"%s\"}",
+                                               verifier);
+    check_get(world, "/version", 200, version);
     check_post(world, "/admin/reindex", JSON_TYPE "\nX-OCC-Token: second", "{}", 200, NULL);
     check_post(world, "/admin/reindex", JSON_TYPE "\nX-OCC-Token: # comment", "{}", 401, NULL);
 }
