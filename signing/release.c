@@ -107,8 +107,10 @@ static gboolean check_signer_name(const char *name, GError **error)
         return refuse_input(error, "name of the signer is too long");
     if (!text_is_utf8(name, len, NULL))
         return refuse_input(error, "name of the signer is not UTF-8");
-    for (const char *p = name; *p != '\0'; p = g_utf8_next_char(p)) {
-        if (g_unichar_iscntrl(g_utf8_get_char(p)))
+    for (gsize pos = 0; pos < len;) {
+        gunichar c = 0;
+        pos += text_char_decode(name + pos, len - pos, &c);
+        if (g_unichar_iscntrl(c))
             return refuse_input(error, "name of the signer holds a control character");
     }
     return TRUE;
@@ -149,10 +151,12 @@ static void write_base64(JsonWriter *w, const char *key, const guint8 *bytes, gs
 
 static GBytes *release_bytes(const PackContent *content, const ReleaseOptions *options)
 {
+    g_autofree char *path = g_strdup(options->path);
+    g_autofree char *published_at = g_strdup(options->published_at);
     ManifestSigRelease release = {
-        .path = (char *)(guintptr)options->path,
+        .path = path,
         .version = content->version,
-        .published_at = (char *)(guintptr)options->published_at,
+        .published_at = published_at,
         .files = content->files,
         .withdrawn = options->withdrawn,
     };

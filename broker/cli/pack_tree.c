@@ -17,7 +17,7 @@ typedef struct {
     gint done; /* atomic */
 } Run;
 
-static void show_progress(const Run *run)
+static void show_progress(Run *run)
 {
     fprintf(stderr, "\r%s %d of %u packs\033[K", run->verb, g_atomic_int_get(&run->done),
             run->tree->places->len);

@@ -67,7 +67,7 @@ static void hash_file(Hashing *hashing, guint i)
         g_atomic_int_set(&hashing->failed, TRUE);
         return;
     }
-    g_autoptr(GBytes) served = pack_file_served_form(file, raw, slot->sha256, NULL);
+    g_bytes_unref(pack_file_served_form(file, raw, slot->sha256, NULL)); /* only its hash is wanted */
     if (is_kept(file->name))
         slot->kept = g_steal_pointer(&raw);
 }
