@@ -18,10 +18,15 @@
  * idle, so that an idle connection costs a few hundred bytes. The buffer does not move while a request is
  * PENDING: the request's slices point into it.
  *
- * One connection handles at most LIMIT_HTTP_PIPELINE requests per turn of the loop; then it waits in the
- * `again` queue while others get theirs.
+ * One connection makes at most STEPS_PER_TURN steps (reads and requests) per turn of the loop; then it waits
+ * in the `again` queue while others get theirs.
+ *
+ * Events of a batch and the `again` queue name connections, and the service names those it owes an answer. So
+ * a closed connection is a shell until none of them does: conn_bury_if_unused is the only place that decides
+ * this, and the graveyard is emptied when the batch is done.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -36,10 +41,11 @@
 #include "schema/limits.h"
 
 enum {
-    BUFFER_BYTES = 4096,            /* first size of an input buffer */
-    BUFFERS_KEPT = 256,             /* free buffers kept per thread */
-    SCRATCH_BYTES = 32 * 1024,      /* answers up to this size are sent as one piece */
-    CHUNKED_READ_BYTES = 64 * 1024, /* how much of a chunked body is read at once */
+    BUFFER_BYTES = 4096,                      /* first size of an input buffer */
+    BUFFERS_KEPT = 256,                       /* free buffers kept per thread */
+    SCRATCH_BYTES = 32 * 1024,                /* answers up to this size are sent as one piece */
+    CHUNKED_READ_BYTES = 64 * 1024,           /* how much of a chunked body is read at once */
+    STEPS_PER_TURN = 2 * LIMIT_HTTP_PIPELINE, /* a request is a step, and so is a read */
     DRAIN_SECONDS = 2, /* after a refusal: how long the rest of the request is read and thrown away … */
     DRAIN_BYTES = 4 * 1024 * 1024, /* … and how much of it */
 };
@@ -71,7 +77,7 @@ struct Http1Conn {
     HttpExchange exchange;
     WheelEntry timer;
     Http1 *http1;
-    Http1Conn *next, **link; /* all connections of the thread */
+    Http1Conn *next, **link; /* in the thread's `conns`; after the end, while an answer is owed, in `lost` */
     Http1Conn *next_again;   /* in the `again` queue */
     IpQuota *quota;
     int fd;
@@ -101,8 +107,10 @@ struct Http1Conn {
 
 struct Http1 {
     IoThread *thread;
-    Http1Conn *conns;
-    guint count;
+    Http1Conn *conns; /* open */
+    Http1Conn *lost;  /* closed while the service owes an answer */
+    guint count;      /* of `conns` */
+    gsize held_bytes; /* in input buffers that have grown */
     InBuffer *free_buffers;
     guint free_count;
     Http1Conn *again, **again_tail;
@@ -154,6 +162,7 @@ static void buffer_give_back(Http1Conn *c)
     InBuffer *in = g_steal_pointer(&c->in);
     if (in == NULL)
         return;
+    h->held_bytes -= in->capacity - BUFFER_BYTES;
     if (in->capacity == BUFFER_BYTES && h->free_count < BUFFERS_KEPT) {
         in->next_free = h->free_buffers;
         h->free_buffers = in;
@@ -164,24 +173,47 @@ static void buffer_give_back(Http1Conn *c)
 }
 
 /* Makes room for at least one more byte. Growth is by doubling, and what is read in one state is bounded, so
- * this is too. */
-static void buffer_reserve(Http1Conn *c)
+ * this is too. FALSE when all connections of the thread together hold too much. */
+static gboolean buffer_reserve(Http1Conn *c)
 {
+    Http1 *h = c->http1;
     buffer_take(c);
     if (c->in->len < c->in->capacity)
-        return;
+        return TRUE;
     gsize capacity = c->in->capacity * 2;
     g_assert(capacity <= 4 * (LIMIT_HTTP_HEAD_BYTES + LIMIT_HTTP_BODY_BYTES));
+    if (h->held_bytes + c->in->capacity > LIMIT_HTTP_HELD_BYTES)
+        return FALSE;
+    h->held_bytes += capacity - c->in->capacity;
     c->in = g_realloc(c->in, sizeof(InBuffer) + capacity);
     c->in->capacity = capacity;
+    return TRUE;
 }
 
 /* --- Life cycle --- */
 
-static void conn_bury(Http1Conn *c)
+static void conn_bury_if_unused(Http1Conn *c)
 {
+    if (c->state != CLOSED || c->running || c->pending_lost || c->queued_again)
+        return;
     buffer_give_back(c);
     g_ptr_array_add(c->http1->graveyard, c);
+}
+
+static void conn_link(Http1Conn *c, Http1Conn **list)
+{
+    c->next = *list;
+    c->link = list;
+    if (*list != NULL)
+        (*list)->link = &c->next;
+    *list = c;
+}
+
+static void conn_unlink(Http1Conn *c)
+{
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
 }
 
 static void conn_free(gpointer data)
@@ -197,9 +229,7 @@ static void conn_free(gpointer data)
 static void conn_detach(Http1Conn *c)
 {
     wheel_cancel(&c->timer);
-    *c->link = c->next;
-    if (c->next != NULL)
-        c->next->link = c->link;
+    conn_unlink(c);
     c->http1->count--;
     c->fd = -1;
 }
@@ -208,22 +238,24 @@ static void conn_close(Http1Conn *c)
 {
     if (c->state == CLOSED)
         return;
-    gboolean owed = c->state == PENDING;
     close(c->fd);
     conn_detach(c);
     ip_quota_refund(c->quota, IP_QUOTA_CONNECTIONS);
     ip_quota_release(c->quota);
     io_thread_connection_closed(c->http1->thread);
-    enter(c, CLOSED);
-    if (owed)
+    if (c->state == WRITING)
+        io_thread_request_done(c->http1->thread, &c->exchange, c->out_status, c->out_body_at);
+    if (c->state == PENDING) {
         c->pending_lost = TRUE;
-    else if (!c->running && !c->queued_again)
-        conn_bury(c);
+        conn_link(c, &c->http1->lost);
+    }
+    enter(c, CLOSED);
+    conn_bury_if_unused(c);
 }
 
 /* --- Reading --- */
 
-typedef enum { READ_GOT, READ_BLOCKED, READ_END } ReadResult;
+typedef enum { READ_GOT, READ_BLOCKED, READ_END, READ_NO_ROOM } ReadResult;
 
 /* A large buffer is not filled with the small requests behind a body: each would move all that follow it. */
 static gsize read_max(const Http1Conn *c)
@@ -238,7 +270,8 @@ static ReadResult conn_read(Http1Conn *c)
 {
     if (!c->readable)
         return READ_BLOCKED;
-    buffer_reserve(c);
+    if (!buffer_reserve(c))
+        return READ_NO_ROOM;
     gsize room = MIN(c->in->capacity - c->in->len, read_max(c));
     ssize_t n = recv(c->fd, c->in->data + c->in->len, room, 0);
     if (n > 0) {
@@ -385,9 +418,9 @@ static void conn_send(HttpExchange *exchange, HttpReply *reply)
     if (c->state == CLOSED) {
         g_assert(c->pending_lost);
         c->pending_lost = FALSE;
+        conn_unlink(c);
         io_thread_request_done(c->http1->thread, exchange, 0, 0);
-        if (!c->running)
-            conn_bury(c);
+        conn_bury_if_unused(c);
         return;
     }
     c->keep_alive &= !reply->close && !c->http1->thread->stopping;
@@ -416,17 +449,6 @@ static gboolean is_websocket_request(const Http1Conn *c, const HttpHead *head)
            head->request.path.len == 3 && memcmp(head->request.path.text, "/ws", 3) == 0;
 }
 
-/* Hands the descriptor to libwebsockets, together with everything that was read from it. */
-static void conn_upgrade(Http1Conn *c)
-{
-    IoThread *thread = c->http1->thread;
-    int fd = c->fd;
-    io_thread_remove(thread, fd);
-    conn_detach(c);
-    c->state = CLOSED;
-    ws_thread_adopt_upgrade(thread->ws, fd, c->quota, c->in->data, c->in->len);
-}
-
 static void resolve_client(Http1Conn *c, HttpRequest *request)
 {
     memcpy(request->client, c->peer, 16);
@@ -434,6 +456,60 @@ static void resolve_client(Http1Conn *c, HttpRequest *request)
     if (c->kind != NET_API && http_request_header(request, "x-forwarded-for", &forwarded))
         client_address_resolve(c->http1->thread->config, c->peer, forwarded.text, forwarded.len,
                                request->client);
+}
+
+/* RFC 6455 section 4.2.1: the key is 16 bytes in base64. */
+static gboolean is_websocket_key(HttpSlice key)
+{
+    if (key.len != 24 || memcmp(key.text + 22, "==", 2) != 0)
+        return FALSE;
+    for (guint i = 0; i < 22; i++)
+        if (!g_ascii_isalnum(key.text[i]) && key.text[i] != '+' && key.text[i] != '/')
+            return FALSE;
+    return TRUE;
+}
+
+/* 0 when the handshake can be completed, or the status to refuse it with. */
+static guint judge_handshake(const HttpHead *head, HttpSlice *ret_key)
+{
+    HttpSlice version;
+    if (head->chunked || head->content_length > 0)
+        return 400;
+    if (!http_request_header(&head->request, "sec-websocket-version", &version) || version.len != 2 ||
+        memcmp(version.text, "13", 2) != 0)
+        return 426;
+    return http_request_header(&head->request, "sec-websocket-key", ret_key) && is_websocket_key(*ret_key)
+               ? 0
+               : 400;
+}
+
+/* Hands the descriptor to libwebsockets. It gets a request of our making with what it needs to know, so that
+ * its own parser cannot understand something else than ours did, followed by what came behind the request. */
+static void conn_upgrade(Http1Conn *c, const HttpHead *head)
+{
+    IoThread *thread = c->http1->thread;
+    HttpSlice key;
+    guint status = judge_handshake(head, &key);
+    if (status != 0) {
+        conn_refuse(c, status, HTTP_GET);
+        return;
+    }
+    HttpRequest request = head->request;
+    char client[INET6_ADDRSTRLEN];
+    resolve_client(c, &request);
+    client_address_print(request.client, client);
+    g_autoptr(GString) text = g_string_sized_new(256 + c->in->len - head->head_bytes);
+    g_string_append_printf(text,
+                           "GET /ws HTTP/1.1\r\nHost: kontor\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n"
+                           "X-Forwarded-For: %s\r\n\r\n",
+                           (int)key.len, key.text, client);
+    g_string_append_len(text, c->in->data + head->head_bytes, (gssize)(c->in->len - head->head_bytes));
+    int fd = c->fd;
+    io_thread_remove(thread, fd);
+    conn_detach(c);
+    c->state = CLOSED;
+    ws_thread_adopt_upgrade(thread->ws, fd, c->quota, text->str, text->len);
 }
 
 static void conn_dispatch(Http1Conn *c, const HttpHead *head)
@@ -466,7 +542,7 @@ static void conn_begin_request(Http1Conn *c)
     c->keep_alive = head.keep_alive;
     c->old_minor = head.minor == 0;
     if (is_websocket_request(c, &head)) {
-        conn_upgrade(c);
+        conn_upgrade(c, &head);
         return;
     }
     if (head.has_length && head.content_length > LIMIT_HTTP_BODY_BYTES) {
@@ -525,6 +601,20 @@ static gboolean conn_continue_body(Http1Conn *c)
     return TRUE;
 }
 
+/* Empty lines before a request are skipped (RFC 9112 section 2.2). */
+static void skip_empty_lines(Http1Conn *c)
+{
+    const char *data = c->in->data;
+    gsize skip = 0;
+    while (c->in->len - skip >= 2 && data[skip] == '\r' && data[skip + 1] == '\n')
+        skip += 2;
+    if (skip == 0)
+        return;
+    c->in->len -= skip;
+    memmove(c->in->data, data + skip, c->in->len);
+    c->scanned = 0;
+}
+
 /* Makes one step with the bytes at hand. FALSE when more are needed. */
 static gboolean conn_step(Http1Conn *c)
 {
@@ -532,18 +622,17 @@ static gboolean conn_step(Http1Conn *c)
         return conn_continue_body(c);
     if (c->in == NULL || c->in->len == 0)
         return FALSE;
-    gboolean fresh = FALSE;
-    if (c->state == IDLE) {
-        /* Empty lines before a request are skipped (RFC 9112 section 2.2). */
-        while (c->in->len >= 2 && c->in->data[0] == '\r' && c->in->data[1] == '\n') {
-            c->in->len -= 2;
-            memmove(c->in->data, c->in->data + 2, c->in->len);
+    if (c->scanned < 2)
+        skip_empty_lines(c);
+    if (c->in->len == 0) {
+        if (c->state == HEAD) {
+            enter(c, IDLE);
+            due(c, LIMIT_HTTP_IDLE_SECONDS);
         }
-        if (c->in->len == 0)
-            return FALSE;
-        enter(c, HEAD);
-        fresh = TRUE;
+        return FALSE;
     }
+    gboolean fresh = c->state == IDLE;
+    enter(c, HEAD);
     guint status;
     if (http_head_is_complete(c->in->data, c->in->len, &c->scanned)) {
         conn_begin_request(c);
@@ -590,27 +679,27 @@ static void queue_again(Http1Conn *c)
 static void conn_run(Http1Conn *c)
 {
     c->running = TRUE;
-    for (guint turns = 0; c->state == IDLE || c->state == HEAD || c->state == BODY;) {
-        if (conn_step(c)) {
-            if (++turns >= LIMIT_HTTP_PIPELINE) {
-                queue_again(c);
-                break;
-            }
-            continue;
+    for (guint steps = 0; c->state == IDLE || c->state == HEAD || c->state == BODY; steps++) {
+        if (steps == STEPS_PER_TURN) {
+            queue_again(c);
+            break;
         }
+        if (conn_step(c))
+            continue;
         ReadResult result = conn_read(c);
         if (result == READ_BLOCKED)
             break;
         if (result == READ_END)
             conn_close(c);
+        else if (result == READ_NO_ROOM)
+            conn_refuse(c, 503, HTTP_OTHER);
     }
     if (c->state == DRAINING)
         conn_drain(c);
     if (c->state == IDLE)
         buffer_give_back(c);
     c->running = FALSE;
-    if (c->state == CLOSED && !c->pending_lost && !c->queued_again)
-        conn_bury(c);
+    conn_bury_if_unused(c);
 }
 
 static void conn_ready(IoSource *source, guint32 events)
@@ -644,12 +733,18 @@ Http1 *http1_new(IoThread *thread)
 
 void http1_free(Http1 *h)
 {
-    while (h->conns != NULL) {
-        Http1Conn *c = h->conns;
-        gboolean owed = c->state == PENDING;
-        conn_close(c);
-        if (owed)
-            g_ptr_array_add(h->graveyard, c);
+    for (Http1Conn *c = h->again; c != NULL; c = c->next_again) {
+        c->queued_again = FALSE;
+        conn_bury_if_unused(c);
+    }
+    while (h->conns != NULL)
+        conn_close(h->conns);
+    /* The service will not answer any more. */
+    while (h->lost != NULL) {
+        Http1Conn *c = h->lost;
+        conn_unlink(c);
+        c->pending_lost = FALSE;
+        conn_bury_if_unused(c);
     }
     g_ptr_array_unref(h->graveyard);
     for (InBuffer *in = h->free_buffers, *next; in != NULL; in = next) {
@@ -677,11 +772,7 @@ void http1_adopt(Http1 *h, NetKind kind, int fd, const guint8 peer[16])
     c->exchange.service =
         kind == NET_API ? thread->net->hooks.api_service : thread->net->hooks.public_service;
     c->exchange.send = conn_send;
-    c->next = h->conns;
-    c->link = &h->conns;
-    if (h->conns != NULL)
-        h->conns->link = &c->next;
-    h->conns = c;
+    conn_link(c, &h->conns);
     h->count++;
     due(c, LIMIT_HTTP_HEAD_SECONDS);
     if (!io_thread_add(thread, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &c->source))
@@ -698,10 +789,7 @@ gboolean http1_continue(Http1 *h)
     for (Http1Conn *next; c != NULL; c = next) {
         next = c->next_again;
         c->queued_again = FALSE;
-        if (c->state == CLOSED)
-            conn_bury(c);
-        else
-            conn_run(c);
+        conn_run(c);
     }
     g_ptr_array_set_size(h->graveyard, 0);
     return h->again != NULL;

@@ -226,7 +226,7 @@ static guint note_framing_header(const HttpHeader *h, HttpHead *ret, Framing *f)
         return 0;
     case 'u':
         if (slice_equals_nocase(h->name, "upgrade"))
-            f->websocket = list_has_token(h->value, "websocket");
+            f->websocket = slice_equals_nocase(h->value, "websocket");
         return 0;
     case 's':
         note_websocket_header(h, f);
