@@ -2,17 +2,15 @@
  *
  * One turn of an I/O thread's loop:
  *
- *   wait (epoll, at most until the next tick or what libuv wants)
- *   mailbox      what other threads said; drained before sockets, so that what a client was told elsewhere is
- * seen here sources      accept, plain HTTP; libuv's own descriptor is one source, and stands for all sockets
- * of libwebsockets continue     connections that used up their turn tick         four times a second:
- * deadlines, relay, service
+ *   - wait (epoll) until something is ready, at most until the next tick or what libuv wants
+ *   - mailbox: what other threads said; before sockets, so that what a client was told elsewhere is seen here
+ *   - sources: accept, plain HTTP; libuv's own descriptor is one source and stands for all of libwebsockets
+ *   - plain connections that used up their last turn
+ *   - tick, four times a second: deadlines, relay, service
  */
 #include "broker/net/io_thread.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -155,8 +153,6 @@ static void disarm(IoListener *listener)
 static void place(IoThread *self, NetKind kind, int fd, const struct sockaddr *address)
 {
     Net *net = self->net;
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     NewConnection new = {.thread = least_busy(net), .kind = kind, .fd = fd};
     client_address_of_sockaddr(address, new.peer);
     io_thread_connection_opened(new.thread);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +12,12 @@
 #include "broker/net/client_address.h"
 #include "broker/net/io_thread.h"
 
-enum { LISTEN_BACKLOG = 4096 };
+enum {
+    LISTEN_BACKLOG = 4096,
+    /* A socket counts as writable again when less than half of this is unsent. Without it the kernel keeps
+     * megabytes for a slow reader, and half a minute may pass between two signs of progress. */
+    UNSENT_BYTES = 128 * 1024
+};
 
 static void set_limits(Net *net, const Config *config)
 {
@@ -116,8 +122,11 @@ static int open_listener(NetKind kind, const ConfigAddress *address, GError **er
         kontor_error_set_errno(error, errno, "socket");
         return -1;
     }
-    int one = 1, only_v6 = address->host[0] != '\0';
+    int one = 1, only_v6 = address->host[0] != '\0', unsent = UNSENT_BYTES;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    /* Accepted sockets inherit both, which saves calls per connection. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     if (storage.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);
     if (bind(fd, (struct sockaddr *)&storage, len) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
