@@ -402,6 +402,13 @@ static void trial_clear(Trial *trial)
     g_clear_pointer(&trial->signed_release, g_bytes_unref);
 }
 
+void accept_input_set_sig(AcceptInput *input, GBytes *sig)
+{
+    input->sig = sig != NULL ? g_bytes_get_data(sig, &input->sig_len) : NULL;
+    if (sig != NULL && input->sig_len == 0)
+        input->sig = "";
+}
+
 gboolean release_accept(const AcceptInput *input, AcceptVerdict *ret)
 {
     *ret =

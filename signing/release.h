@@ -101,7 +101,7 @@ typedef struct {
 
 typedef struct {
     const char *path; /* where the pack stands; NULL: nobody knows, what the release says is believed */
-    const void *sig;  /* bytes of manifest.sig; NULL = there is none */
+    const void *sig;  /* bytes of manifest.sig, see accept_input_set_sig; NULL = there is none */
     gsize sig_len;
     const PackContent *content; /* NULL: only what the signature alone tells is checked */
     const TrustList *trust;
@@ -123,6 +123,10 @@ typedef struct {
     guint8 content_sha256[SHA256_BYTES]; /* of the signed content */
     guint8 digest[SHA256_BYTES];
 } AcceptVerdict;
+
+/* Sets `sig` and `sig_len` to borrowed bytes; NULL = there is no manifest.sig. An empty file is one, although
+ * the data of empty GBytes are NULL. */
+void accept_input_set_sig(AcceptInput *input, GBytes *sig);
 
 /* Applies the rules in order; the first failure decides. Always fills `ret`, which the caller clears. TRUE
  * when accepted (ACCEPT_OK).

@@ -70,16 +70,14 @@ static void judge(Holding *holding, const TrustList *trust, gint64 now)
     if (holding->source == NULL) {
         return;
     }
-    GBytes *sig = holding->source->sig;
     AcceptInput input = {
         .path = holding->path,
-        .sig = sig != NULL ? g_bytes_get_data(sig, NULL) : NULL,
-        .sig_len = sig != NULL ? g_bytes_get_size(sig) : 0,
         .content = holding->source->content,
         .trust = trust,
         .now = now,
     };
 
+    accept_input_set_sig(&input, holding->source->sig);
     release_accept(&input, &holding->verdict);
 }
 

@@ -15,13 +15,12 @@ static gboolean judge(const VerifySource *source, const char *path, const TrustL
 {
     AcceptInput input = {
         .path = path,
-        .sig = source->sig != NULL ? g_bytes_get_data(source->sig, NULL) : NULL,
-        .sig_len = source->sig != NULL ? g_bytes_get_size(source->sig) : 0,
         .content = source->content,
         .trust = trust,
         .now = now,
     };
 
+    accept_input_set_sig(&input, source->sig);
     return release_accept(&input, ret);
 }
 

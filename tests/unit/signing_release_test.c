@@ -477,6 +477,18 @@ static void test_form_garbage(void)
     }
 }
 
+/* An empty file is a bad signature, not an absent one. */
+static void test_empty_file(void)
+{
+    g_autoptr(GBytes) empty = g_bytes_new(NULL, 0);
+    AcceptInput input = {.sig = "x", .sig_len = 1};
+    accept_input_set_sig(&input, empty);
+    g_assert_nonnull(input.sig);
+    g_assert_cmpuint(input.sig_len, ==, 0);
+    accept_input_set_sig(&input, NULL);
+    g_assert_null(input.sig);
+}
+
 /* --- Trust --- */
 
 static void test_trust(void)
@@ -898,6 +910,7 @@ int main(int argc, char **argv)
     g_test_add_func("/release/limits/place", test_limits_of_place_and_size);
     g_test_add_func("/release/form", test_form);
     g_test_add_func("/release/form/garbage", test_form_garbage);
+    g_test_add_func("/release/form/empty-file", test_empty_file);
     g_test_add_func("/release/trust", test_trust);
     g_test_add_func("/release/trust/until", test_until);
     g_test_add_func("/release/trust/until-without-release", test_until_without_release);
