@@ -76,6 +76,8 @@ static void append_head(GString *html, const HomeFigures *figures)
         g_string_append(html, " · ");
         append_count(html, figures->nodes, "connected Node");
     }
+    if (figures->fingerprint != NULL)
+        g_string_append_printf(html, " · key <code>%s</code>", figures->fingerprint);
     g_string_append(html, "</p>\n");
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """schema/openapi.yaml against the broker: each says the same about paths, methods, statuses and content types."""
+import hashlib
 import json
 import re
 
@@ -21,6 +22,10 @@ class OpenApi(broker.SharedBrokerTest):
     def prepare(cls, kontor):
         packs.library(kontor.packs)
         packs.sign(kontor.packs / "history/rome")
+        rome = kontor.packs / "history/rome"
+        packs.trust(kontor, [packs.PUBLISHER])
+        cls.examples = {**EXAMPLES, "digest": packs.content_sha256(rome),
+                        "hex": hashlib.sha256((rome / "wiki/index.md").read_bytes()).hexdigest()}
         cls.document = yaml.safe_load((broker.SOURCE / "schema/openapi.yaml").read_text())
 
     def resolve(self, node):
@@ -37,7 +42,7 @@ class OpenApi(broker.SharedBrokerTest):
                 yield path, self.resolve(item)
 
     def call(self, method, path):
-        target = re.sub(r"\{(\w+)\}", lambda m: EXAMPLES[m[1]], path)
+        target = re.sub(r"\{(\w+)\}", lambda m: self.examples[m[1]], path)
         headers, body = [], None
         if method == "POST":
             headers = [("Content-Type", "application/json"), ("X-OCC-Token", TOKEN)]
@@ -80,7 +85,8 @@ class OpenApi(broker.SharedBrokerTest):
     def test_the_contract_is_documented(self):
         shapes = {re.sub(r"\{\w+\}", "{}", path) for path, _ in self.public_paths()}
         for path in ("/", "/tree", "/tree/{}", "/packs", "/packs/summaries", "/packs/{}/index.md", "/packs/{}/wiki/{}",
-                     "/packs/{}/manifest.yaml", "/packs/{}/manifest.sig", "/publishers", "/nodes", "/search", "/lookup_entity",
+                     "/packs/{}/manifest.yaml", "/packs/{}/manifest.sig", "/publishers", "/catalog", "/catalog/releases/{}",
+                     "/blobs/sha256/{}", "/nodes", "/search", "/lookup_entity",
                      "/admin/reindex", "/ws", "/healthz", "/readyz", "/metrics", "/version"):
             self.assertIn(path, shapes)
 

@@ -77,6 +77,39 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
+def fingerprint(key=PUBLISHER):
+    """Of a publisher's key, as it stands in manifest.sig and trust lists."""
+    return base64.b32encode(hashlib.sha256(bytes(key.verify_key)).digest()).decode().lower()[:16]
+
+
+def trust(kontor, keys, **members):
+    """Writes the broker's trust list; `members` go into every entry."""
+    entries = [{"fingerprint": fingerprint(key), "name": "Test Publisher", "since": "2025-01-01", "note": "", **members}
+               for key in keys]
+    (kontor.data / "trusted_publishers.yaml").write_text(json.dumps({"publishers": entries}) + "\n")
+
+
+def content_sha256(directory):
+    """What identifies the content of a signed pack."""
+    document = json.loads((directory / "manifest.sig").read_text())
+    return hashlib.sha256(canonical({name: document[name] for name in ("manifest_sha256", "pages")})).hexdigest()
+
+
+def sign_release(directory, path, version="1.0.0", published_at="2025-06-01T00:00:00Z", key=PUBLISHER, **members):
+    """Signs the listed pages as `sign` does and adds a release that binds path, version, date and all other files. Returns the
+    digest of the release."""
+    document = sign(directory, key=key)
+    pages = document["pages"]
+    files = {str(file.relative_to(directory)): hashlib.sha256(file.read_bytes()).hexdigest()
+             for file in (directory / "wiki").rglob("*") if file.is_file() and str(file.relative_to(directory / "wiki")) not in pages}
+    release = {"path": path, "version": version, "published_at": published_at, "content_sha256": content_sha256(directory),
+               "files": files, **members}
+    document["release"] = release
+    document["release_signature_b64"] = base64.b64encode(key.sign(b"kontor/release/v1\0" + canonical(release)).signature).decode()
+    (directory / "manifest.sig").write_text(json.dumps(document, indent=2) + "\n")
+    return hashlib.sha256(canonical(release)).hexdigest()
+
+
 def sign(directory, hashes=None, form=lambda data: data, key=PUBLISHER):
     """Writes manifest.sig over the pack's files, hashing `form(bytes)` of each; `hashes` replaces the pages' hashes."""
     wiki = directory / "wiki"
