@@ -84,13 +84,13 @@ gboolean base64_decode_exact(const char *text, guint8 *ret_bytes, gsize len)
     /* Decoded aside, so that the output is untouched when the text turns out to be wrong near its end. */
     g_autofree guint8 *bytes = g_malloc(len + 1);
     gsize decoded = 0;
-    if (sodium_base642bin(bytes, len, text, chars, NULL, &decoded, NULL, sodium_base64_VARIANT_ORIGINAL) !=
-            0 ||
-        decoded != len)
-        return FALSE;
-    memcpy(ret_bytes, bytes, len);
-    sodium_memzero(bytes, len);
-    return TRUE;
+    gboolean good = sodium_base642bin(bytes, len, text, chars, NULL, &decoded, NULL,
+                                      sodium_base64_VARIANT_ORIGINAL) == 0 &&
+                    decoded == len;
+    if (good)
+        memcpy(ret_bytes, bytes, len);
+    sodium_memzero(bytes, len); /* may be a seed, and the most of one even when it is wrong near its end */
+    return good;
 }
 
 void random_fill(void *buffer, gsize len)

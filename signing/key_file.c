@@ -26,6 +26,8 @@
 #define MINISIGN_COMMENT "minisign public key"
 #define SIGNIFY_SUFFIX " public key"
 #define SIGNIFY_ALGORITHM "Ed"
+#define FIRST_LINE_BYTES_MAX 64 /* a longer one has swallowed others */
+#define WORD_CHARS_MAX 16       /* of a version or algorithm that is worth naming */
 
 /* What a new seal costs; reading allows up to LIMIT_KDF_*. */
 #define KDF_PASSES 4
@@ -181,13 +183,30 @@ static gboolean decode_field(char **rest, const char *key, guint8 *ret, gsize le
     return FALSE;
 }
 
+static const char first_line_damaged[] =
+    "the key file is damaged: its first line does not end behind the algorithm";
+
+/* TRUE for what a version or algorithm looks like. Anything else may be a seed that lost its line, and must
+ * not stand in a message. */
+static gboolean is_short_word(const char *text)
+{
+    gsize len = strlen(text);
+    for (gsize i = 0; i < len; i++) {
+        if (!g_ascii_isgraph(text[i]))
+            return FALSE;
+    }
+    return len > 0 && len <= WORD_CHARS_MAX;
+}
+
 /* "<magic> v1 ed25519" */
 static gboolean check_first_line(const char *line, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", 3);
-    if (g_strv_length(words) != 3)
+    if (g_strv_length(words) != 3 || !is_short_word(words[1]))
         return refuse(error, KONTOR_ERROR_MALFORMED,
                       "the first line of the key file does not name version and algorithm");
+    if (!is_short_word(words[2]))
+        return refuse(error, KONTOR_ERROR_MALFORMED, first_line_damaged);
     if (strcmp(words[1], VERSION) != 0)
         return refuse_text(error, KONTOR_ERROR_UNSUPPORTED, "unknown version of the key file", words[1]);
     if (strcmp(words[2], ALGORITHM) != 0)
@@ -364,9 +383,13 @@ static KeyFile *read_kontor(char *text, gsize len, gboolean secret, const ReadOp
         refuse(error, KONTOR_ERROR_MALFORMED, "the key file has a NUL byte");
         return NULL;
     }
-    /* A copy of the first line: the checksum needs the text before it is cut up. */
     const char *first_end = strchr(text, '\n');
-    g_autofree char *first = g_strndup(text, first_end != NULL ? (gsize)(first_end - text) : len);
+    if (first_end == NULL || first_end - text > FIRST_LINE_BYTES_MAX) {
+        refuse(error, KONTOR_ERROR_MALFORMED, first_line_damaged);
+        return NULL;
+    }
+    /* A copy: the checksum needs the text before it is cut up. */
+    g_autofree char *first = g_strndup(text, (gsize)(first_end - text));
     if (!check_first_line(first, error) || !cut_check(text, len, error))
         return NULL;
     return read_fields(file, text + strlen(first) + 1, secret, options, error) ? g_steal_pointer(&file)

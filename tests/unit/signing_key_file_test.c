@@ -148,6 +148,15 @@ static void test_damage(void)
     g_autofree char *more = g_strconcat(text, "\n", NULL);
     assert_refused(more, strlen(more), NULL, KONTOR_ERROR_MALFORMED,
                    "the key file is damaged: it does not end with its line \"check:\"");
+    /* Other line ends would make one line of everything, which must not stand in a message. */
+    assert_refused("kontor-secret-key v1 ed25519\r\nname: \r\n", 38, NULL, KONTOR_ERROR_MALFORMED,
+                   "the key file is damaged: its first line does not end behind the algorithm");
+    assert_refused("kontor-secret-key v1 ed25519 seed: " SEED "\n",
+                   strlen("kontor-secret-key v1 ed25519 seed: " SEED) + 1, NULL, KONTOR_ERROR_MALFORMED,
+                   "the key file is damaged: its first line does not end behind the algorithm");
+    assert_refused("kontor-secret-key " SEED " ed25519\n", strlen("kontor-secret-key " SEED " ed25519\n"),
+                   NULL, KONTOR_ERROR_MALFORMED,
+                   "the key file is damaged: its first line does not end behind the algorithm");
     assert_refused("kontor-secret-key v1 ed25519\nna\0me", 34, NULL, KONTOR_ERROR_MALFORMED,
                    "the key file has a NUL byte");
     assert_lines_refused("kontor-secret-key v1 ed25519\nname: A\npublic: " OTHER_PUBLIC "\nseed: " SEED "\n",
