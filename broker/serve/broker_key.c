@@ -51,7 +51,7 @@ static gboolean read_bytes(int fd, const char *path, char *buffer, gsize size, g
     return TRUE;
 }
 
-static gboolean parse(const char *path, const char *text, gsize len, PublicKey *ret, GError **error)
+static gboolean parse(const char *path, const char *text, gsize len, SecretKey **ret, GError **error)
 {
     g_autoptr(KeyFile) file = key_file_parse(text, len, /* raw_is_secret= */ TRUE, NULL, error);
     if (file == NULL) {
@@ -62,12 +62,12 @@ static gboolean parse(const char *path, const char *text, gsize len, PublicKey *
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "%s: a public key, not a secret one", path);
         return FALSE;
     }
-    *ret = file->public_key;
+    *ret = g_steal_pointer(&file->secret);
     return TRUE;
 }
 
 /* NOT_FOUND when there is none. */
-static gboolean read_key(const char *path, PublicKey *ret, GError **error)
+static gboolean read_key(const char *path, SecretKey **ret, GError **error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
@@ -120,7 +120,7 @@ static gboolean store(const char *directory, const char *path, const char *text,
 }
 
 static gboolean make_key(const char *data_dir, const char *directory, const char *path, const char *name,
-                         PublicKey *ret, GError **error)
+                         SecretKey **ret, GError **error)
 {
     if (g_mkdir(directory, 0700) != 0 && errno != EEXIST)
         return kontor_error_set_errno(error, errno, "%s", directory);
@@ -133,21 +133,24 @@ static gboolean make_key(const char *data_dir, const char *directory, const char
     if (!ok)
         return FALSE;
     char fingerprint[FINGERPRINT_CHARS + 1];
-    secret_key_public(secret, ret);
-    public_key_fingerprint(ret, fingerprint);
+    PublicKey public_key;
+    secret_key_public(secret, &public_key);
+    public_key_fingerprint(&public_key, fingerprint);
     log_event(LOG_INFO, "broker-key-made", "file", path, "fingerprint", fingerprint, NULL);
+    *ret = g_steal_pointer(&secret);
     return TRUE;
 }
 
-gboolean broker_key_load(const char *data_dir, const char *name, PublicKey *ret, GError **error)
+SecretKey *broker_key_load(const char *data_dir, const char *name, GError **error)
 {
     g_autofree char *directory = g_build_filename(data_dir, "keys", NULL);
     g_autofree char *path = g_build_filename(directory, "broker.key", NULL);
     g_autoptr(GError) cause = NULL;
-    if (read_key(path, ret, &cause))
-        return TRUE;
+    SecretKey *key = NULL;
+    if (read_key(path, &key, &cause))
+        return key;
     if (g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND))
-        return make_key(data_dir, directory, path, name, ret, error);
+        return make_key(data_dir, directory, path, name, &key, error) ? key : NULL;
     g_propagate_error(error, g_steal_pointer(&cause));
-    return FALSE;
+    return NULL;
 }

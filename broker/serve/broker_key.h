@@ -10,5 +10,5 @@
 
 /* Reads the key below `data_dir`, or makes one (the directory 0700, the file 0600, both on disk when this
  * returns). `name` goes into a new file. DENIED when others may read the file or it has a passphrase, which
- * nobody is there to type; errors of key_file_parse; IO. Messages name the file. */
-gboolean broker_key_load(const char *data_dir, const char *name, PublicKey *ret, GError **error);
+ * nobody is there to type; errors of key_file_parse; IO. Messages name the file. The caller owns the key. */
+SecretKey *broker_key_load(const char *data_dir, const char *name, GError **error);

@@ -28,6 +28,7 @@ struct Publisher {
     guint64 numbers;   /* given out */
     TrustList *trust;  /* for the next snapshot */
     HashStore *hashes; /* NULL: there is none, everything is hashed at every start */
+    ExchangeWriter *exchange;
     /* What the places were judged by; the catalog has no others. */
     PackPolicy judged_policy;
     guint8 judged_trust[SHA256_BYTES];
@@ -52,6 +53,7 @@ void snapshot_unref(Snapshot *snapshot)
     g_clear_pointer(&snapshot->root, pack_root_unref);
     g_ptr_array_unref(snapshot->tokens);
     trust_list_unref(snapshot->trust);
+    exchange_unref(snapshot->exchange);
     g_free(snapshot);
 }
 
@@ -68,6 +70,8 @@ static Snapshot *snapshot_derive(Publisher *publisher, const Snapshot *from)
         pack_root_ref(snapshot->root);
     g_ptr_array_ref(snapshot->tokens);
     trust_list_ref(snapshot->trust);
+    if (snapshot->exchange != NULL)
+        exchange_ref(snapshot->exchange);
     return snapshot;
 }
 
@@ -344,6 +348,10 @@ static void publish_scan(Publisher *publisher, const Scan *scan)
     next->root = scan->root != NULL ? pack_root_ref(scan->root) : NULL;
     trust_list_unref(next->trust);
     next->trust = trust_list_ref(publisher->trust);
+    Exchange *before = next->exchange;
+    next->exchange = exchange_writer_advance(publisher->exchange, before, scan->upserts, scan->removals,
+                                             next->config->name);
+    exchange_unref(before);
     next->scanned = TRUE;
     for (guint i = 0; i < scan->upserts->len; i++)
         holdings_add(publisher->holdings, g_ptr_array_index(scan->upserts, i));
@@ -585,6 +593,7 @@ void publisher_free(Publisher *publisher)
     publisher_info_clear(&publisher->info);
     search_index_free(publisher->index);
     hash_store_free(publisher->hashes);
+    exchange_writer_free(publisher->exchange);
     holdings_free(publisher->holdings);
     trust_list_unref(publisher->trust);
     g_mutex_clear(&publisher->lock);
@@ -603,17 +612,19 @@ static void open_hashes(Publisher *publisher, const char *path)
         log_event(LOG_WARNING, "hashes-rebuilt", "reason", rebuilt, NULL);
 }
 
-gboolean publisher_start(Publisher *publisher, const char *index_path, const char *hashes_path,
-                         GError **error)
+gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GError **error)
 {
     g_autofree char *rebuilt = NULL;
-    publisher->index = search_index_open(index_path, &rebuilt, error);
+    publisher->index = search_index_open(stores->index_path, &rebuilt, error);
     if (publisher->index == NULL)
         return FALSE;
     if (rebuilt != NULL)
         log_event(LOG_WARNING, "index-rebuilt", "reason", rebuilt, NULL);
     search_index_set_damage_func(publisher->index, on_index_damage, publisher);
-    open_hashes(publisher, hashes_path);
+    open_hashes(publisher, stores->hashes_path);
+    publisher->exchange = exchange_writer_open(stores->catalog_path, stores->key, error);
+    if (publisher->exchange == NULL)
+        return FALSE;
     actor_post(publisher->indexer, run_first, publisher);
     return TRUE;
 }

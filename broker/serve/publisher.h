@@ -11,6 +11,9 @@
  * publish, answer whoever asked. Only the very first scan is published before its index is ready, so that
  * pages are served while the index is being built.
  *
+ * Each snapshot also carries what other brokers are told about it (exchange.h), which is on disk before the
+ * snapshot is published.
+ *
  * A scan hashes what is new; every new place is then judged by the trust list and the policy, and what policy
  * refuses stands in the catalog without files. When trust list or policy change, or an entry of the list
  * ends, all places are judged anew from what is in memory, before the disk is looked at.
@@ -20,6 +23,7 @@
 #include "broker/config.h"
 #include "broker/net/actor.h"
 #include "broker/search/search.h"
+#include "broker/serve/exchange_writer.h"
 #include "mirror/catalog/holdings.h"
 
 typedef struct {
@@ -27,10 +31,11 @@ typedef struct {
     guint64 number; /* grows with every publication; key of everything derived from a snapshot */
     Config *config;
     Catalog *catalog;
-    PackRoot *root;    /* NULL: the packs directory does not exist */
-    GPtrArray *tokens; /* of char *: admin tokens */
-    TrustList *trust;  /* by which the catalog was judged */
-    gboolean scanned;  /* FALSE only for the empty one before the first scan */
+    PackRoot *root;     /* NULL: the packs directory does not exist */
+    GPtrArray *tokens;  /* of char *: admin tokens */
+    TrustList *trust;   /* by which the catalog was judged */
+    Exchange *exchange; /* what others are told; NULL before the first scan, or when it could not be kept */
+    gboolean scanned;   /* FALSE only for the empty one before the first scan */
 } Snapshot;
 
 void snapshot_unref(Snapshot *snapshot);
@@ -83,9 +88,15 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Ac
                          PublisherReady ready, gpointer ready_user);
 /* After the indexer is gone. */
 void publisher_free(Publisher *publisher);
-/* Opens the index and the hash store and starts the first scan. */
-gboolean publisher_start(Publisher *publisher, const char *index_path, const char *hashes_path,
-                         GError **error);
+/* What the publisher keeps on disk, and with what it signs; borrowed for the call, the key until
+ * publisher_free. */
+typedef struct {
+    const char *index_path, *hashes_path, *catalog_path;
+    const SecretKey *key;
+} PublisherStores;
+
+/* Opens the index, the hash store and the journal and starts the first scan. */
+gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GError **error);
 
 /* --- Operations (any thread) --- */
 

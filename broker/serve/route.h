@@ -28,7 +28,10 @@ typedef enum {
     ROUTE_PUBLISHERS,
     ROUTE_CATALOG,
     ROUTE_RELEASE, /* /catalog/releases/{digest} */
-    ROUTE_BLOB,    /* /blobs/sha256/{hex} */
+    ROUTE_CHECKPOINT,
+    ROUTE_DIGEST, /* /catalog/digest and /catalog/digest/{prefixes} */
+    ROUTE_CHANGES,
+    ROUTE_BLOB, /* /blobs/sha256/{hex} */
     ROUTE_NODES,
     ROUTE_SEARCH,
     ROUTE_LOOKUP,
@@ -56,7 +59,7 @@ typedef struct {
     RouteMethods methods;
     /* ROUTE_TREE: the directory, without the slash that may follow it. ROUTE_PAGE, ROUTE_MANIFEST and
      * ROUTE_SIGNATURE: the file, as a path below the packs directory. ROUTE_PACK_INDEX: the pack's name.
-     * ROUTE_RELEASE and ROUTE_BLOB: the hash.
+     * ROUTE_RELEASE and ROUTE_BLOB: the hash. ROUTE_DIGEST: the prefixes.
      * Borrowed from the matched path; empty otherwise. */
     const char *rest;
     gsize rest_len;

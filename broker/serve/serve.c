@@ -16,6 +16,7 @@
 #include "broker/serve/broker_key.h"
 #include "broker/serve/catalog_call.h"
 #include "broker/serve/content.h"
+#include "broker/serve/exchange_call.h"
 #include "broker/serve/metrics.h"
 #include "broker/serve/query_string.h"
 #include "broker/serve/reindex.h"
@@ -40,8 +41,9 @@ Serve *serve_new(const ServeOptions *options, GError **error)
     if (tokens == NULL)
         return NULL;
     g_autoptr(TrustList) trust = trust_file_load(options->config->trust_file, error);
-    PublicKey key;
-    if (trust == NULL || !broker_key_load(options->config->data_dir, options->config->name, &key, error))
+    g_autoptr(SecretKey) secret =
+        trust != NULL ? broker_key_load(options->config->data_dir, options->config->name, error) : NULL;
+    if (secret == NULL)
         return NULL;
     g_autofree char *api_token = api_token_load(options->config->data_dir, options->config->api.port, error);
     if (api_token == NULL)
@@ -54,8 +56,10 @@ Serve *serve_new(const ServeOptions *options, GError **error)
     serve->api_token = g_steal_pointer(&api_token);
     serve->index_path = g_build_filename(options->config->data_dir, "index.db", NULL);
     serve->hashes_path = g_build_filename(options->config->data_dir, "hashes.db", NULL);
-    serve->key = key;
-    public_key_fingerprint(&key, serve->fingerprint);
+    serve->catalog_path = g_build_filename(options->config->data_dir, "catalog.db", NULL);
+    serve->secret = g_steal_pointer(&secret);
+    secret_key_public(serve->secret, &serve->key);
+    public_key_fingerprint(&serve->key, serve->fingerprint);
     serve->started_us = g_get_monotonic_time();
     serve->started_real_us = g_get_real_time();
     serve->thread_count = options->threads;
@@ -79,6 +83,8 @@ void serve_free(Serve *serve)
     g_free(serve->api_token);
     g_free(serve->index_path);
     g_free(serve->hashes_path);
+    g_free(serve->catalog_path);
+    secret_key_free(serve->secret);
     g_strfreev(serve->public_addresses);
     g_free(serve->api_address);
     g_mutex_clear(&serve->lock);
@@ -87,7 +93,8 @@ void serve_free(Serve *serve)
 
 gboolean serve_start(Serve *serve, GError **error)
 {
-    return publisher_start(serve->publisher, serve->index_path, serve->hashes_path, error);
+    PublisherStores stores = {serve->index_path, serve->hashes_path, serve->catalog_path, serve->secret};
+    return publisher_start(serve->publisher, &stores, error);
 }
 
 void serve_reload(Serve *serve, Config *config)
@@ -292,6 +299,10 @@ static void answer_from_catalog(ServeThread *thread, HttpExchange *exchange, con
     }
     if (match->route == ROUTE_CATALOG) {
         catalog_call(thread, exchange);
+        return;
+    }
+    if (match->route == ROUTE_CHECKPOINT || match->route == ROUTE_DIGEST || match->route == ROUTE_CHANGES) {
+        exchange_call(thread, exchange, match, path);
         return;
     }
     FetchSpec spec = {.route = match->route, .make = maker_of(match->route), .key = path};

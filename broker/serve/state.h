@@ -19,8 +19,9 @@ struct Serve {
     Relay *relay; /* may be NULL */
     RateLimit *search_limit;
     Publisher *publisher;
-    char *index_path, *hashes_path;
-    PublicKey key; /* the broker's own */
+    char *index_path, *hashes_path, *catalog_path;
+    SecretKey *secret; /* the broker's own key */
+    PublicKey key;     /* its public half */
     char fingerprint[FINGERPRINT_CHARS + 1];
     gint64 started_us;      /* monotonic */
     gint64 started_real_us; /* wall clock */
