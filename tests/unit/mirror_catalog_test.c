@@ -614,6 +614,65 @@ static void test_concurrent_readers(void)
     g_clear_pointer(&current, catalog_unref);
 }
 
+/* --- Page by page --- */
+
+/* A slash counts as lower than every other byte. */
+static gint compare_by_tree(gconstpointer a, gconstpointer b)
+{
+    const char *left = (*(const CatalogPack *const *)a)->path,
+               *right = (*(const CatalogPack *const *)b)->path;
+    while (*left != '\0' && *left == *right) {
+        left++;
+        right++;
+    }
+    int l = *left == '/' ? 1 : *left == '\0' ? 0 : (guchar)*left + 1;
+    int r = *right == '/' ? 1 : *right == '\0' ? 0 : (guchar)*right + 1;
+    return l - r;
+}
+
+static GPtrArray *packs_by_tree(const Catalog *catalog)
+{
+    GPtrArray *packs = catalog_places_sorted(catalog);
+    for (guint i = packs->len; i-- > 0;)
+        if (!((const CatalogPack *)packs->pdata[i])->is_pack)
+            g_ptr_array_remove_index(packs, i);
+    g_ptr_array_sort(packs, compare_by_tree);
+    return packs;
+}
+
+/* What follows any path, there or not, against a plain search of the sorted list. */
+static void check_after(const Catalog *catalog, const GPtrArray *packs, const char *after, guint limit)
+{
+    CatalogPack probe = {.path = (char *)(guintptr)after};
+    const CatalogPack *key = &probe;
+    guint first = 0;
+    while (after != NULL && first < packs->len && compare_by_tree(&packs->pdata[first], &key) <= 0)
+        first++;
+    g_autoptr(GPtrArray) page = catalog_packs_after(catalog, after, limit);
+    g_assert_cmpuint(page->len, ==, MIN(limit, packs->len - first));
+    for (guint i = 0; i < page->len; i++)
+        g_assert_true(page->pdata[i] == packs->pdata[first + i]);
+}
+
+static void test_pages_of_packs(void)
+{
+    g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)g_test_rand_int());
+    g_autoptr(Catalog) catalog = catalog_new_empty();
+    for (guint round = 0; round < 60; round++) {
+        g_auto(Batch) batch = {0};
+        batch_init(&batch, rng);
+        Catalog *next = catalog_with_changes(catalog, batch.upserts, batch.removals, batch.directories);
+        catalog_unref(catalog);
+        catalog = next;
+        g_autoptr(GPtrArray) packs = packs_by_tree(catalog);
+        check_after(catalog, packs, NULL, below(rng, packs->len + 2));
+        for (guint i = 0; i < 20; i++) {
+            g_autofree char *after = random_path(rng);
+            check_after(catalog, packs, after, 1 + below(rng, packs->len + 2));
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -625,6 +684,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mirror/catalog/sharing", test_sharing);
     g_test_add_func("/mirror/catalog/resolve-deepest", test_resolve_takes_deepest_place);
     g_test_add_func("/mirror/catalog/wide-root", test_wide_root);
+    g_test_add_func("/mirror/catalog/pages-of-packs", test_pages_of_packs);
     g_test_add_func("/mirror/catalog/concurrent-readers", test_concurrent_readers);
     return g_test_run();
 }
