@@ -5,6 +5,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -213,8 +215,36 @@ static gboolean set_certificate_on(IoThread *thread, const char *cert_file, cons
     return order.error == NULL;
 }
 
+static int no_passphrase(char *buffer G_GNUC_UNUSED, int size G_GNUC_UNUSED, int writing G_GNUC_UNUSED,
+                         void *user G_GNUC_UNUSED)
+{
+    return 0; /* rather than asking on the terminal */
+}
+
+/* Tries the pair before any thread gets it, so that a mistake leaves all of them with what they had. */
+static gboolean check_certificate(const char *cert_file, const char *key_file, GError **error)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    const char *wrong = NULL;
+    if (SSL_CTX_use_certificate_chain_file(context, cert_file) != 1)
+        wrong = "holds no certificate in PEM form";
+    else if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1)
+        wrong = "comes with a key that cannot be used";
+    else if (SSL_CTX_check_private_key(context) != 1)
+        wrong = "belongs to another key";
+    ERR_clear_error();
+    SSL_CTX_free(context);
+    if (wrong != NULL)
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED,
+                    "tls: certificate %s with key %s: the file %s", cert_file, key_file, wrong);
+    return wrong == NULL;
+}
+
 gboolean net_set_certificate(Net *net, const char *cert_file, const char *key_file, GError **error)
 {
+    if (!check_certificate(cert_file, key_file, error))
+        return FALSE;
     for (guint i = 0; i < net->thread_count; i++)
         if (!set_certificate_on(&net->threads[i], cert_file, key_file, error))
             return FALSE;

@@ -18,19 +18,21 @@ enum { WRITE_CHUNK_BYTES = 16 * 1024, REPLY_HEAD_BYTES = 4096 };
 
 struct TlsExchange {
     HttpExchange exchange; /* first */
-    struct lws *wsi;       /* NULL: the client is gone */
+    WsThread *ws;
+    struct lws *wsi; /* NULL: the client is gone */
     GString *target;
     GPtrArray *texts; /* header values, owned */
     GArray *headers;  /* of HttpHeader */
     GByteArray *body;
     guint64 body_due;
     gboolean has_length;
-    gboolean must_close; /* HTTP/1 request without a length: where it ends is only known when the connection
-                            does */
+    gboolean must_close; /* HTTP/1 alone: the connection ends after the answer, because we stop, or refuse, or
+                            do not know where a request without a length ends */
     gboolean dispatched;
     HttpReply *reply;
     gboolean head_sent;
     gsize body_sent;
+    gint64 timer_us; /* when the time-out for writing was last moved */
 };
 
 static const struct {
@@ -57,6 +59,7 @@ void tls_exchange_free(gpointer exchange)
     g_array_unref(x->headers);
     g_byte_array_unref(x->body);
     g_clear_pointer(&x->reply, http_reply_unref);
+    x->ws->exchange_count--;
     g_free(x);
 }
 
@@ -138,6 +141,16 @@ static void fill_request(TlsExchange *x)
 
 /* --- Answering --- */
 
+/* The answer got on. The library's time-outs are a sorted list, so ours is moved at most once a second. */
+static void allow_time(TlsExchange *x)
+{
+    gint64 now_us = x->exchange.thread->now_us;
+    if (x->timer_us != 0 && now_us - x->timer_us < G_USEC_PER_SEC)
+        return;
+    x->timer_us = now_us;
+    lws_set_timeout(x->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LIMIT_HTTP_WRITE_SECONDS);
+}
+
 static void send_reply(HttpExchange *exchange, HttpReply *reply)
 {
     TlsExchange *x = (TlsExchange *)exchange;
@@ -148,7 +161,10 @@ static void send_reply(HttpExchange *exchange, HttpReply *reply)
         return;
     }
     x->reply = http_reply_ref(reply);
-    lws_set_timeout(x->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LIMIT_HTTP_WRITE_SECONDS);
+    /* A connection that carries streams outlives each of them, and must not hear of "Connection". */
+    if (lws_get_network_wsi(x->wsi) == x->wsi)
+        x->must_close |= reply->close || exchange->thread->stopping;
+    allow_time(x);
     lws_callback_on_writable(x->wsi);
 }
 
@@ -207,6 +223,7 @@ static gboolean write_body(TlsExchange *x)
         (int)piece)
         return FALSE;
     x->body_sent += piece;
+    allow_time(x);
     return TRUE;
 }
 
@@ -226,7 +243,7 @@ int tls_http_writeable(struct lws *wsi, WsSession *session)
         lws_callback_on_writable(wsi);
         return 0;
     }
-    gboolean close = x->reply->close || x->must_close;
+    gboolean close = x->must_close;
     io_thread_request_done(x->exchange.thread, &x->exchange, x->reply->status, x->body_sent);
     session->exchange = NULL;
     tls_exchange_free(x);
@@ -271,12 +288,14 @@ int tls_http_request(WsThread *ws, struct lws *wsi, WsSession *session)
     TlsExchange *x = g_new0(TlsExchange, 1);
     x->exchange =
         (HttpExchange){.thread = thread, .service = thread->net->hooks.public_service, .send = send_reply};
+    x->ws = ws;
     x->wsi = wsi;
     x->target = g_string_new(NULL);
     x->texts = g_ptr_array_new_with_free_func(g_free);
     x->headers = g_array_new(FALSE, FALSE, sizeof(HttpHeader));
     x->body = g_byte_array_new();
     session->exchange = x;
+    ws->exchange_count++;
     x->exchange.request.method = method_of(wsi);
     x->exchange.request.started_us = thread->now_us;
     ws_client_address(ws, wsi, x->exchange.request.client);
@@ -291,9 +310,10 @@ int tls_http_request(WsThread *ws, struct lws *wsi, WsSession *session)
         return refuse(x, 411); /* the library does not decode chunked requests */
     HttpMethod method = x->exchange.request.method;
     gboolean may_have_body = method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
-    gboolean streamed = !x->has_length && lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0;
-    x->must_close = may_have_body && !x->has_length && !streamed;
-    if (!may_have_body || (x->body_due == 0 && !streamed))
+    /* Over HTTP/2 the library tells neither that a request without a length has no body nor where such a body
+     * ends; it is taken for one without. */
+    x->must_close = may_have_body && !x->has_length && lws_get_network_wsi(wsi) == wsi;
+    if (!may_have_body || x->body_due == 0)
         dispatch(x);
     return 0;
 }

@@ -439,6 +439,9 @@ static struct lws_vhost *context_new(WsThread *ws, const char *cert_file, const 
          * before that client can know how many are allowed. */
         .http2_settings = {1, 65536, 0, LIMIT_HTTP2_STREAMS, 0, 16384, 4096},
         .retry_and_idle_policy = &no_validity_checks,
+        /* Never used: the library makes one for every vhost otherwise, and loses it when there is more than
+         * one context in the process. */
+        .provided_client_ssl_ctx = ws->no_client,
     };
     struct lws_context *context = lws_create_context(&context_info);
     if (context == NULL)
@@ -455,6 +458,7 @@ WsThread *ws_thread_new(IoThread *thread, GError **error)
     ws->orphans = g_ptr_array_new_with_free_func(tls_exchange_free);
     ws->scratch = g_malloc(LWS_PRE + LIMIT_WS_MESSAGE_BYTES);
     wheel_init(&ws->wheel, thread->now_us);
+    ws->no_client = SSL_CTX_new(TLS_client_method());
     lws_set_log_level(LLL_ERR, log_library_error);
     int failed = uv_loop_init(&ws->loop);
     g_assert(failed == 0);
@@ -492,6 +496,7 @@ void ws_thread_free(WsThread *ws)
     }
     g_ptr_array_unref(ws->contexts);
     g_ptr_array_unref(ws->orphans);
+    SSL_CTX_free(ws->no_client);
     g_free(ws->scratch);
     g_free(ws);
 }
@@ -532,5 +537,5 @@ void ws_thread_stop(WsThread *ws)
 
 guint ws_thread_count(const WsThread *ws)
 {
-    return ws->ws_count;
+    return ws->ws_count + ws->exchange_count;
 }

@@ -34,6 +34,9 @@ struct WsThread {
     Wheel wheel;           /* pings and closing deadlines */
     WsConn *conns;         /* all WebSockets */
     guint ws_count, socket_count; /* WebSockets; all sockets incl. TLS handshakes */
+    guint exchange_count;         /* TLS requests that are being read, answered or written */
+    gsize held_bytes;             /* of all WebSockets: unsent and unfinished messages */
+    SSL_CTX *no_client;           /* see context_new */
     IpQuota *adopting;            /* belongs to the socket that is being adopted just now */
     GPtrArray *orphans; /* of TlsExchange *: the client is gone, the service still owes the answer */
     guint8 *scratch;    /* LWS_PRE + one message */
