@@ -36,7 +36,7 @@ CliClient *cli_client_new(const CliArgs *args, GError **error)
     g_autoptr(GError) local_error = NULL;
 
     if (at != NULL) {
-        return client_new(endpoints_url(at), /* direct= */ FALSE);
+        return cli_client_new_at(at);
     }
     data_dir = cli_data_dir(args);
     endpoints = endpoints_load(data_dir, &local_error);
@@ -53,6 +53,11 @@ CliClient *cli_client_new(const CliArgs *args, GError **error)
         return NULL;
     }
     return client_new(g_strdup("http://127.0.0.1:8000"), /* direct= */ TRUE);
+}
+
+CliClient *cli_client_new_at(const char *address)
+{
+    return client_new(endpoints_url(address), /* direct= */ FALSE);
 }
 
 CliClient *cli_client_new_loopback(const char *base_url, const char *bearer)
@@ -74,12 +79,18 @@ void cli_client_free(CliClient *client)
     g_free(client);
 }
 
+const char *cli_client_url(const CliClient *client)
+{
+    return client->base_url;
+}
+
 /* --- Answers --- */
 
 static KontorErrorCode status_code(guint status)
 {
     switch (status) {
     case 404:
+    case 410:
         return KONTOR_ERROR_NOT_FOUND;
     case 401:
     case 403:
@@ -129,6 +140,7 @@ static FetchOptions fetch_options(const CliClient *client)
     return (FetchOptions){
         .body_bytes_max = ANSWER_BYTES_MAX,
         .direct = client->direct,
+        .compressed = TRUE,
         .bearer = client->bearer,
         .ca_file = g_getenv("SSL_CERT_FILE"),
     };

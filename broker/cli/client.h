@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A broker's public HTTP surface, asked from the command line. Answers other than 200 become errors that
- * carry the broker's own "detail", cleaned for a terminal: 404 NOT_FOUND, 401 and 403 DENIED, 429 LIMIT, 503
- * BUSY, 502 and 504 (of a front) IO, everything else MALFORMED.
+ * carry the broker's own "detail", cleaned for a terminal: 404 and 410 NOT_FOUND, 401 and 403 DENIED, 429
+ * LIMIT, 503 BUSY, 502 and 504 (of a front) IO, everything else MALFORMED.
  */
 #pragma once
 
@@ -16,10 +16,15 @@ typedef struct CliClient CliClient;
  * --data was given: IO when no broker runs there.
  * $SSL_CERT_FILE replaces the system's certificates. */
 CliClient *cli_client_new(const CliArgs *args, GError **error);
+/* The broker at a URL or host:port, as --at has it. */
+CliClient *cli_client_new_at(const char *address);
 /* The broker at `base_url`, asked without proxies and with a bearer token. */
 CliClient *cli_client_new_loopback(const char *base_url, const char *bearer);
 void cli_client_free(CliClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliClient, cli_client_free)
+
+/* Whom it asks, for messages; without a slash at its end. */
+const char *cli_client_url(const CliClient *client);
 
 /* GET and POST of JSON: the bytes of the answer. `target` begins with "/" and is already escaped
  * (cli_client_target). */

@@ -195,6 +195,9 @@ static void set_transfer(CURL *easy, const char *url, Transfer *transfer, const 
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    if (options->compressed) {
+        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    }
     if (options->direct) {
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }

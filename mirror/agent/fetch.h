@@ -22,6 +22,7 @@ typedef struct {
     guint total_timeout_ms;   /* 0: LIMIT_FETCH_TOTAL_MS */
     guint redirects_max;   /* hops followed, never from https to http; 0: a redirect is returned as it is */
     gboolean keep_headers; /* fill FetchAnswer.headers */
+    gboolean compressed;   /* say that gzip is welcome; body_bytes_max still counts what comes out of it */
     gboolean direct;       /* ignore http_proxy and friends, so that a loopback token stays on this host */
     const char *bearer;    /* token for "Authorization: Bearer", or NULL; not sent to another host */
     const char *ca_file;   /* PEM certificates to trust instead of the system's, or NULL */

@@ -11,7 +11,8 @@ from lib import broker, packs
 TOKEN = "openapi-token"
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 EXAMPLES = {"path": "history/rome", "pack": "history/rome", "pack_path": "history/rome", "name": "docker", "file": "concepts/caesar.md",
-            "page": "concepts/caesar.md", "page_file": "concepts/caesar.md"}
+            "page": "concepts/caesar.md", "page_file": "concepts/caesar.md", "prefixes": "0"}
+QUERIES = {"/catalog/changes": "?since=0"}
 BODIES = {"/search": {"q": "caesar"}, "/lookup_entity": {"term": "caesar"}, "/admin/reindex": {}}
 
 
@@ -42,7 +43,7 @@ class OpenApi(broker.SharedBrokerTest):
                 yield path, self.resolve(item)
 
     def call(self, method, path):
-        target = re.sub(r"\{(\w+)\}", lambda m: self.examples[m[1]], path)
+        target = re.sub(r"\{(\w+)\}", lambda m: self.examples[m[1]], path) + QUERIES.get(path, "")
         headers, body = [], None
         if method == "POST":
             headers = [("Content-Type", "application/json"), ("X-OCC-Token", TOKEN)]
@@ -85,7 +86,8 @@ class OpenApi(broker.SharedBrokerTest):
     def test_the_contract_is_documented(self):
         shapes = {re.sub(r"\{\w+\}", "{}", path) for path, _ in self.public_paths()}
         for path in ("/", "/tree", "/tree/{}", "/packs", "/packs/summaries", "/packs/{}/index.md", "/packs/{}/wiki/{}",
-                     "/packs/{}/manifest.yaml", "/packs/{}/manifest.sig", "/publishers", "/catalog", "/catalog/releases/{}",
+                     "/packs/{}/manifest.yaml", "/packs/{}/manifest.sig", "/publishers", "/catalog", "/catalog/releases/{}", "/catalog/checkpoint",
+                     "/catalog/digest", "/catalog/digest/{}", "/catalog/changes",
                      "/blobs/sha256/{}", "/nodes", "/search", "/lookup_entity",
                      "/admin/reindex", "/ws", "/healthz", "/readyz", "/metrics", "/version"):
             self.assertIn(path, shapes)
