@@ -164,7 +164,7 @@ class Attacks(broker.SharedBrokerTest):
 
     def test_a_download_goes_on_while_the_client_keeps_sending(self):
         with self.kontor.connect() as connection:
-            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
             connection.send(b"GET /packs/big/wiki/page.md HTTP/1.1\r\nHost: t\r\n\r\n")
             self.assertEqual(connection.read_head()[1], 200)
             got = 0
