@@ -63,7 +63,7 @@ static void accept_input(const CatalogPack *place, const PackContent *content,
     *ret =
         (AcceptInput){.path = place->path, .content = content, .trust = options->trust, .now = options->now};
     if (place->signature != NULL)
-        ret->sig = g_bytes_get_data(place->signature, &ret->sig_len);
+        accept_input_set_sig(ret, place->signature);
 }
 
 /* Says nothing against the signature itself. */
