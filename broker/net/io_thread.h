@@ -121,6 +121,7 @@ void ws_thread_adopt_upgrade(WsThread *ws, int fd, IpQuota *quota, const char *d
 void ws_thread_adopt_tls(WsThread *ws, int fd, IpQuota *quota);
 /* Replaces the certificate for new connections. */
 gboolean ws_thread_set_certificate(WsThread *ws, const char *cert_file, const char *key_file, GError **error);
-/* Closes every WebSocket with 1001 and every TLS connection after its answer. */
+/* Closes every WebSocket with 1001; TLS connections end after their answer. */
 void ws_thread_stop(WsThread *ws);
+/* What still keeps a stopping loop: WebSockets, and TLS requests in flight. */
 guint ws_thread_count(const WsThread *ws);

@@ -14,7 +14,7 @@
 #include "broker/net/http_reply.h"
 #include "schema/limits.h"
 
-enum { WRITE_CHUNK_BYTES = 16 * 1024, REPLY_HEAD_BYTES = 4096 };
+enum { WRITE_CHUNK_BYTES = 16 * 1024, REPLY_HEAD_BYTES = 4096, FLUSH_US = G_USEC_PER_SEC };
 
 struct TlsExchange {
     HttpExchange exchange; /* first */
@@ -60,6 +60,9 @@ void tls_exchange_free(gpointer exchange)
     g_byte_array_unref(x->body);
     g_clear_pointer(&x->reply, http_reply_unref);
     x->ws->exchange_count--;
+    /* What the library could not write at once it keeps, and does not say when it is gone. */
+    if (x->ws->stopping)
+        x->ws->flush_us = x->ws->thread->now_us + FLUSH_US;
     g_free(x);
 }
 

@@ -38,7 +38,7 @@ struct WsConn {
     GQueue out;       /* of GBytes * */
     gsize out_bytes;
     gint64 last_rx_us;
-    gint64 slow_since_us;
+    gint64 moved_us; /* when the queue last became longer than nothing or shorter */
     guint8 state;
     gboolean oversize; /* the message being received is above the limit; `rx` has its beginning */
     gboolean ping_due;
@@ -109,8 +109,10 @@ static gboolean transport_send(gpointer socket, GBytes *text)
     }
     g_queue_push_tail(&c->out, g_bytes_ref(text));
     c->out_bytes += len;
-    if (g_queue_get_length(&c->out) == 1)
+    if (g_queue_get_length(&c->out) == 1) {
+        c->moved_us = c->ws->thread->now_us;
         lws_callback_on_writable(c->wsi);
+    }
     return TRUE;
 }
 
@@ -235,6 +237,7 @@ static int write_one(WsConn *c)
         gsize len = 0;
         const void *data = g_bytes_get_data(text, &len);
         c->out_bytes -= len;
+        c->moved_us = c->ws->thread->now_us;
         memcpy(at, data, len);
         if (lws_write(c->wsi, at, len, LWS_WRITE_TEXT) < (int)len)
             return -1;
@@ -258,6 +261,11 @@ static void conn_due(WsConn *c, gint64 now_us)
     if (quiet_us >= LIMIT_WS_PONG_SECONDS * G_USEC_PER_SEC) {
         queue_clear(c);
         conn_close(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "no answer to pings");
+        return;
+    }
+    if (!g_queue_is_empty(&c->out) && now_us - c->moved_us >= LIMIT_WS_WRITE_SECONDS * G_USEC_PER_SEC) {
+        queue_clear(c);
+        conn_close(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too slow: nothing was read for too long");
         return;
     }
     c->ping_due = TRUE;
@@ -537,5 +545,5 @@ void ws_thread_stop(WsThread *ws)
 
 guint ws_thread_count(const WsThread *ws)
 {
-    return ws->ws_count + ws->exchange_count;
+    return ws->ws_count + ws->exchange_count + (ws->thread->now_us < ws->flush_us);
 }

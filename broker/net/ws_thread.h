@@ -35,6 +35,7 @@ struct WsThread {
     WsConn *conns;         /* all WebSockets */
     guint ws_count, socket_count; /* WebSockets; all sockets incl. TLS handshakes */
     guint exchange_count;         /* TLS requests that are being read, answered or written */
+    gint64 flush_us;              /* while stopping: the library may hold the end of an answer until then */
     gsize held_bytes;             /* of all WebSockets: unsent and unfinished messages */
     SSL_CTX *no_client;           /* see context_new */
     IpQuota *adopting;            /* belongs to the socket that is being adopted just now */

@@ -208,6 +208,7 @@ class TlsAttacks(broker.BrokerTest):
             client.wire.send(frame(RST, 0, stream, struct.pack(">I", 8)))
         client.request(41, "GET", "/healthz")
         client.until_ended(41)
+        client.close()
         # A search that is asked for and given up before its answer: at worst this ends the connection of who does it.
         for _ in range(20):
             other = self.h2()
