@@ -13,20 +13,29 @@ class Time(broker.BrokerTest):
         mute = node.Agent(kontor, node.Identity("mute"))
         dead = node.Agent(kontor, node.Identity("dead"), options={"answer_pings": False})
         requester = node.Requester(kontor)
-        listed = {a.identity.node_id for a in (lively, mute, dead)}
+        deaf = node.Agent(kontor, node.Identity("deaf"), options={"receive_buffer": 4096})
+        listed = {a.identity.node_id for a in (lively, mute, dead, deaf)}
         self.assertEqual(set(kontor.get("/nodes").json()), listed)
         started = time.monotonic()
         query_id = requester.query(lively.identity.node_id, "p")
         lively.next_query()
+        # `deaf` goes on talking and never reads what waits for it, which is too little to overflow its queue.
+        asker = node.Requester(kontor)
+        for _ in range(3):
+            asker.query(deaf.identity.node_id, "x" * 900_000)
         for socket in (lively, mute, dead, requester):
             socket.connection.socket.settimeout(0.05)
-        closed, errors, next_ping = {}, {}, 0.0
+        closed, errors, next_ping, deaf_gone = {}, {}, 0.0, None
         sockets = {"lively": lively, "mute": mute, "dead": dead, "requester": requester}
         # `lively` pings like an agent; `mute` answers our pings but never sends one; `dead` answers nothing at all.
         while time.monotonic() - started < 100 and not {"mute", "dead"} <= closed.keys():
             if time.monotonic() >= next_ping:
                 lively.send({"type": "ping"})
                 next_ping = time.monotonic() + 5
+                if deaf_gone is None and deaf.identity.node_id not in kontor.get("/nodes").json():
+                    deaf_gone = time.monotonic() - started
+                if deaf_gone is None:
+                    deaf.send({"type": "ping"})
             for name, socket in sockets.items():
                 if name in closed:
                     continue
@@ -44,6 +53,8 @@ class Time(broker.BrokerTest):
                 finally:
                     socket.connection.socket.settimeout(0.05)
         self.assertEqual(closed.keys(), {"mute", "dead"}, closed)
+        self.assertIsNotNone(deaf_gone, "who never reads is closed")
+        self.assertTrue(29 <= deaf_gone <= 60, deaf_gone)
         self.assertGreaterEqual(lively.pings, 3, "the broker pings every 20 s")
         self.assertGreaterEqual(requester.pings, 3, "unregistered sockets are kept alive as well")
         self.assertTrue(55 <= errors["requester"][0] <= 75, errors)
@@ -58,7 +69,7 @@ class Time(broker.BrokerTest):
         lively.answer({"query_id": query_id, "from_node": "asker-00000000"}, "late")
         lively.ping()
         self.assertTrue(requester.drained())
-        for socket in sockets.values():
+        for socket in [*sockets.values(), deaf, asker]:
             socket.abort()
 
 
