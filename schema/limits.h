@@ -79,7 +79,6 @@
 #define LIMIT_HTTP_WRITE_SECONDS 30 /* without progress while an answer waits to be read */
 #define LIMIT_HTTP_PIPELINE 64      /* requests answered from one read before others get their turn */
 #define LIMIT_HTTP2_STREAMS 256     /* requests at once on one HTTP/2 connection */
-#define LIMIT_HTTP_OUT_BYTES (16 * 1024 * 1024)   /* unsent answer bytes of one connection */
 #define LIMIT_HTTP_HELD_BYTES (128 * 1024 * 1024) /* unfinished bodies in one I/O thread; more: 503 */
 #define LIMIT_PAGE_CACHE_BYTES (64 * 1024 * 1024) /* answers kept by each I/O thread */
 #define LIMIT_IO_THREADS 64
@@ -118,8 +117,11 @@
     (1024 * 1024) /* a message in and a forwarded frame out, in bytes (contract: characters) */
 #define LIMIT_WS_OUT_BYTES (8 * 1024 * 1024) /* unsent bytes of one socket; more: closed as a slow reader */
 #define LIMIT_RELAY_FRAME_BYTES                                                                              \
-    (512 * 1024 * 1024)             /* queries and answers that nobody has read yet, of all sockets */
-#define LIMIT_WS_OUT_MESSAGES 1024  /* unsent messages of one socket */
+    (512 * 1024 * 1024)            /* queries and answers that nobody has read yet, of all sockets */
+#define LIMIT_WS_OUT_MESSAGES 1024 /* unsent messages of one socket */
+#define LIMIT_WS_HELD_BYTES_PER_THREAD                                                                       \
+    (256 * 1024 * 1024) /* unsent and unfinished messages of all sockets; above it the largest holder goes   \
+                         */
 #define LIMIT_PENDING_QUERIES 10000 /* queries waiting for an answer, all together (contract) */
 #define LIMIT_PENDING_PER_CONNECTION 1024
 #define LIMIT_PENDING_PER_IP 4096
@@ -127,7 +129,9 @@
 #define LIMIT_PENDING_SECONDS 60
 #define LIMIT_NODE_ALIVE_SECONDS 90 /* no register or ping for so long: not listed, closed (contract) */
 #define LIMIT_WS_PING_SECONDS 20    /* our WebSocket ping (contract) */
-#define LIMIT_WS_PONG_SECONDS 60    /* no frame at all for so long: closed */
+#define LIMIT_WS_WRITE_SECONDS                                                                               \
+    30                           /* messages wait and not one is taken for so long: closed at the next ping */
+#define LIMIT_WS_PONG_SECONDS 60 /* no frame at all for so long: closed */
 #define LIMIT_WS_MESSAGES_PER_SECOND 10000 /* one socket's quota; above it is read more slowly */
 #define LIMIT_WS_CONNECTIONS_PER_IP 16384
 
