@@ -119,6 +119,20 @@ static gboolean write_public(const KeyFile *key, const char *path, GError **erro
     return safe_file_create(path, text, strlen(text), PUBLIC_MODE, error);
 }
 
+/* Both files or none: half a pair would only stand in the way of the next attempt. */
+static gboolean write_files(const KeyFile *key, const char *secret_path, const char *public_path,
+                            const char *passphrase, GError **error)
+{
+    if (!write_secret(key, secret_path, passphrase, error)) {
+        return FALSE;
+    }
+    if (write_public(key, public_path, error)) {
+        return TRUE;
+    }
+    g_unlink(secret_path);
+    return FALSE;
+}
+
 /* Both files of a secret key; nothing is asked or written when either name is taken. */
 static gboolean write_pair(const CliArgs *args, const KeyFile *key, const char *path, gboolean json,
                            GError **error)
@@ -131,7 +145,7 @@ static gboolean write_pair(const CliArgs *args, const KeyFile *key, const char *
         !cli_key_new_passphrase(args, &passphrase, error)) {
         return FALSE;
     }
-    good = write_secret(key, path, passphrase, error) && write_public(key, public_path, error);
+    good = write_files(key, path, public_path, passphrase, error);
     if (good) {
         Shown shown = {
             .key = key, .secret_path = path, .public_path = public_path, .sealed = passphrase != NULL};
@@ -241,15 +255,19 @@ static CliExit run_fingerprint(const CliArgs *args)
     return CLI_OK;
 }
 
-static gboolean import_public(const KeyFile *key, KeyFileKind kind, const char *out, gboolean json,
-                              GError **error)
+static gboolean check_is_foreign(KeyFileKind kind, const char *path, GError **error)
+{
+    if (kind != KEY_FILE_SECRET && kind != KEY_FILE_SECRET_SEALED && kind != KEY_FILE_PUBLIC) {
+        return TRUE;
+    }
+    g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "%s: a key file of Kontor already", path);
+    return FALSE;
+}
+
+static gboolean import_public(const KeyFile *key, const char *out, gboolean json, GError **error)
 {
     Shown shown = {.key = key, .public_path = out};
 
-    if (kind == KEY_FILE_SECRET || kind == KEY_FILE_SECRET_SEALED || kind == KEY_FILE_PUBLIC) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "a key file of Kontor already");
-        return FALSE;
-    }
     if (!write_public(key, out, error)) {
         return FALSE;
     }
@@ -272,13 +290,13 @@ static CliExit run_import(const CliArgs *args)
     signing_init();
     g_autoptr(KeyFile) key =
         secret ? cli_key_secret(args, path, &error) : cli_key_public(args, path, &kind, &error);
-    if (key == NULL) {
+    if (key == NULL || !check_is_foreign(kind, path, &error)) {
         return cli_fail(error);
     }
     if (!apply_name(args, key, &error)) {
         return cli_fail_usage(error);
     }
-    if (secret ? !write_pair(args, key, out, json, &error) : !import_public(key, kind, out, json, &error)) {
+    if (secret ? !write_pair(args, key, out, json, &error) : !import_public(key, out, json, &error)) {
         return cli_fail(error);
     }
     return CLI_OK;

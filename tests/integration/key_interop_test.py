@@ -102,6 +102,15 @@ class Files(KeyTest):
         self.assertIn("exists already", self.kontor("key", "export", "d.key", "--to", "raw-secret", "--out", "a.key", status=1))
         self.assertIn("exists already", self.kontor("key", "export", "d.pub", "--to", "signify", "--out", "a.key", status=1))
 
+    def test_no_secret_without_its_public_file(self):
+        name = "x" * 246  # has room for what is added to write it, and with ".pub" no more
+        self.assertIn("File name too long", self.kontor("key", "new", "--out", name, status=1))
+        self.assertEqual(list(self.dir.glob("x*")), [])
+
+    def test_import_names_what_it_refuses(self):
+        self.kontor("key", "new", "--out", "p.key")
+        self.assertIn("p.pub: a key file of Kontor already", self.kontor("key", "import", "p.pub", "--out", "q.pub", status=1))
+
     def test_seal_as_documented(self):
         self.kontor("key", "new", "--out", "s.key", passphrase=self.passphrase)
         lines = fields(self.dir / "s.key")
