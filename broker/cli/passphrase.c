@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,14 +21,27 @@ static void note_signal(int number)
     signal_seen = number;
 }
 
+/* Waits until there is something to read. The signals of a question are blocked but for this wait, so that
+ * none can come between looking for it and waiting. FALSE with errno, EINTR when one came. */
+static gboolean wait_readable(int fd, const sigset_t *while_waiting)
+{
+    struct pollfd poll = {.fd = fd, .events = POLLIN};
+    int n;
+
+    do {
+        n = ppoll(&poll, 1, NULL, while_waiting);
+    } while (n < 0 && errno == EINTR && signal_seen == 0);
+    return n > 0;
+}
+
 /* One byte at a time, because what follows belongs to the next reader. Returns the length, or -1 with errno.
  */
-static gssize read_line(int fd, char *buffer, gsize size)
+static gssize read_line(int fd, const sigset_t *while_waiting, char *buffer, gsize size)
 {
     gsize len = 0;
 
     while (len < size) {
-        ssize_t n = read(fd, buffer + len, 1);
+        ssize_t n = wait_readable(fd, while_waiting) ? read(fd, buffer + len, 1) : -1;
 
         if (n < 0 && (errno != EINTR || signal_seen != 0)) {
             return -1;
@@ -59,10 +73,10 @@ static gboolean check_line(char *line, gsize len, GError **error)
     return TRUE;
 }
 
-char *passphrase_read(int fd, GError **error)
+static char *read_passphrase(int fd, const sigset_t *while_waiting, GError **error)
 {
     char *line = secret_alloc(LIMIT_PASSPHRASE_BYTES + 2);
-    gssize len = read_line(fd, line, LIMIT_PASSPHRASE_BYTES + 1);
+    gssize len = read_line(fd, while_waiting, line, LIMIT_PASSPHRASE_BYTES + 1);
 
     if (len < 0) {
         kontor_error_set_errno(error, errno, "passphrase from descriptor %d", fd);
@@ -73,11 +87,18 @@ char *passphrase_read(int fd, GError **error)
     return NULL;
 }
 
+char *passphrase_read(int fd, GError **error)
+{
+    signal_seen = 0;
+    return read_passphrase(fd, /* while_waiting= */ NULL, error);
+}
+
 /* One question with the echo off. */
 static char *ask_once(int tty, const char *prompt, GError **error)
 {
     struct termios with_echo, without;
     struct sigaction action = {.sa_handler = note_signal}, old[G_N_ELEMENTS(caught)];
+    sigset_t signals, before;
     char *line;
 
     if (tcgetattr(tty, &with_echo) != 0) {
@@ -85,16 +106,20 @@ static char *ask_once(int tty, const char *prompt, GError **error)
         return NULL;
     }
     signal_seen = 0;
+    sigemptyset(&signals);
     for (guint i = 0; i < G_N_ELEMENTS(caught); i++) {
+        sigaddset(&signals, caught[i]);
         sigaction(caught[i], &action, &old[i]);
     }
+    pthread_sigmask(SIG_BLOCK, &signals, &before);
     without = with_echo;
     without.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
     tcsetattr(tty, TCSAFLUSH, &without);
     dprintf(tty, "%s: ", prompt);
-    line = passphrase_read(tty, error);
+    line = read_passphrase(tty, &before, error);
     tcsetattr(tty, TCSAFLUSH, &with_echo);
     dprintf(tty, "\n");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     for (guint i = 0; i < G_N_ELEMENTS(caught); i++) {
         sigaction(caught[i], &old[i], NULL);
     }

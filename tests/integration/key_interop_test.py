@@ -8,6 +8,7 @@ import os
 import pathlib
 import pty
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -192,6 +193,13 @@ class Files(KeyTest):
         self.assertEqual(status, 1)
         self.assertIn("the two passphrases differ", shown)
         self.assertFalse((self.dir / "u.key").exists())
+
+    def test_interrupt_at_the_prompt(self):
+        """The interrupt may come in the very moment when the prompt is out and nobody reads yet."""
+        for _ in range(20):
+            shown, status = self.ask(["key", "new", "--out", "i.key", "--passphrase"], [b"\x03"])
+            self.assertEqual(status, -signal.SIGINT, shown)
+            self.assertEqual(list(self.dir.glob("i.*")), [])
 
     def test_occ_raw_files(self):
         seed = bytes(range(32))
