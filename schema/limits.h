@@ -117,7 +117,9 @@
     (1024 * 1024) /* a message in and a forwarded frame out, in bytes (contract: characters) */
 #define LIMIT_WS_OUT_BYTES (8 * 1024 * 1024) /* unsent bytes of one socket; more: closed as a slow reader */
 #define LIMIT_RELAY_FRAME_BYTES                                                                              \
-    (512 * 1024 * 1024)            /* queries and answers that nobody has read yet, of all sockets */
+    (512 * 1024 * 1024) /* queries and answers that nobody has read yet, of all sockets */
+#define LIMIT_WS_UNFINISHED_BYTES                                                                            \
+    (128 * 1024 * 1024) /* messages in pieces, in one I/O thread; above it the longest is dropped */
 #define LIMIT_WS_OUT_MESSAGES 1024 /* unsent messages of one socket */
 #define LIMIT_WS_HELD_BYTES_PER_THREAD                                                                       \
     (256 * 1024 * 1024) /* unsent and unfinished messages of all sockets; above it the largest holder goes   \

@@ -96,6 +96,14 @@ static void queue_clear(WsConn *c)
     c->out_bytes = 0;
 }
 
+static void rx_clear(WsConn *c)
+{
+    if (c->rx == NULL)
+        return;
+    c->ws->rx_bytes -= c->rx->len;
+    g_clear_pointer(&c->rx, g_byte_array_unref);
+}
+
 static gboolean transport_send(gpointer socket, GBytes *text)
 {
     WsConn *c = socket;
@@ -169,28 +177,45 @@ static void conn_free(WsSession *session)
         c->next->link = c->link;
     c->ws->ws_count--;
     queue_clear(c);
-    if (c->rx != NULL)
-        g_byte_array_unref(c->rx);
+    rx_clear(c);
     g_free(c);
 }
 
 /* --- Receiving --- */
 
-/* Adds a piece to the message being put together; what exceeds the limit is counted as oversize and not kept.
- */
-static void collect(WsConn *c, const void *data, gsize len)
+/* Keeps the unfinished messages of all sockets within their limit, at the cost of who holds most. */
+static void drop_longest(WsThread *ws)
 {
+    WsConn *longest = ws->conns;
+    for (WsConn *c = ws->conns; c != NULL; c = c->next)
+        if (c->rx != NULL && (longest->rx == NULL || c->rx->len > longest->rx->len))
+            longest = c;
+    rx_clear(longest);
+    conn_close(longest, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too many unfinished messages");
+}
+
+/* Adds a piece to the message being put together; what exceeds the limit is counted as oversize and not kept.
+ * FALSE when the connection is closing because of that. */
+static gboolean collect(WsConn *c, const void *data, gsize len)
+{
+    WsThread *ws = c->ws;
     if (c->rx == NULL)
         c->rx = g_byte_array_new();
-    if (c->oversize || c->rx->len + len > LIMIT_WS_MESSAGE_BYTES)
+    if (c->oversize || c->rx->len + len > LIMIT_WS_MESSAGE_BYTES) {
         c->oversize = TRUE;
-    else
-        g_byte_array_append(c->rx, data, (guint)len);
+        return TRUE;
+    }
+    g_byte_array_append(c->rx, data, (guint)len);
+    ws->rx_bytes += len;
+    if (ws->rx_bytes > LIMIT_WS_UNFINISHED_BYTES)
+        drop_longest(ws);
+    return c->state == WS_OPEN;
 }
 
 static void message_complete(WsConn *c)
 {
     g_autoptr(GByteArray) rx = g_steal_pointer(&c->rx);
+    c->ws->rx_bytes -= rx->len;
     gboolean oversize = c->oversize;
     c->oversize = FALSE;
     if (oversize)
@@ -213,8 +238,7 @@ static void receive(WsConn *c, const void *data, gsize len)
         relay_conn_message(c->relay, data, len, c->last_rx_us);
         return;
     }
-    collect(c, data, len);
-    if (complete)
+    if (collect(c, data, len) && complete)
         message_complete(c);
 }
 

@@ -36,7 +36,7 @@ struct WsThread {
     guint ws_count, socket_count; /* WebSockets; all sockets incl. TLS handshakes */
     guint exchange_count;         /* TLS requests that are being read, answered or written */
     gint64 flush_us;              /* while stopping: the library may hold the end of an answer until then */
-    gsize held_bytes;             /* of all WebSockets: unsent and unfinished messages */
+    gsize rx_bytes;               /* of unfinished messages of all WebSockets */
     SSL_CTX *no_client;           /* see context_new */
     IpQuota *adopting;            /* belongs to the socket that is being adopted just now */
     GPtrArray *orphans; /* of TlsExchange *: the client is gone, the service still owes the answer */
