@@ -6,7 +6,6 @@
  */
 #include "broker/serve/exchange_call.h"
 
-#include "broker/serve/content.h"
 #include "broker/serve/exchange_query.h"
 #include "broker/serve/status.h"
 #include "mirror/catalog/digest_view.h"
@@ -15,6 +14,18 @@
 
 /* How long an I/O thread answers with a note before it looks whether that has to be signed anew. */
 #define CHECKPOINT_KEEP_US (60 * G_USEC_PER_SEC)
+
+static const ResourceOptions json_options = {
+    .content_type = "application/json", .compress = TRUE, .hashes = TRUE};
+
+/* Frees `json`. */
+static Resource *tagged_json(GString *json)
+{
+    guint8 hash[SHA256_BYTES];
+    g_autoptr(GBytes) body = g_string_free_to_bytes(json);
+    sha256(g_bytes_get_data(body, NULL), g_bytes_get_size(body), hash);
+    return resource_new(&json_options, body, hash);
+}
 
 /* --- /catalog/checkpoint --- */
 
@@ -43,7 +54,6 @@ static void call_checkpoint(ServeThread *thread, HttpExchange *exchange)
 
 static Resource *one_digest(const DigestView *view)
 {
-    static const ResourceOptions options = {.content_type = "application/json", .compress = TRUE};
     GString *json = g_string_new(NULL);
     {
         g_auto(JsonWriter) writer;
@@ -51,7 +61,7 @@ static Resource *one_digest(const DigestView *view)
         digest_view_write(view, &writer);
     }
     g_autoptr(GBytes) body = g_string_free_to_bytes(json);
-    return resource_new(&options, body, view->digest);
+    return resource_new(&json_options, body, view->digest);
 }
 
 static Resource *several_digests(const DigestTrie *trie, char *const *prefixes)
@@ -71,7 +81,7 @@ static Resource *several_digests(const DigestTrie *trie, char *const *prefixes)
         json_write_array_end(&writer);
         json_write_object_end(&writer);
     }
-    return content_json(json);
+    return tagged_json(json);
 }
 
 static Resource *make_digest(const FetchInput *input, GError **error G_GNUC_UNUSED)
@@ -116,7 +126,7 @@ static Resource *make_changes(const FetchInput *input, GError **error)
         json_writer_init(&writer, json, JSON_STYLE_PLAIN);
         journal_answer_write(&answer, &writer);
     }
-    return content_json(json);
+    return tagged_json(json);
 }
 
 static void call_changes(ServeThread *thread, HttpExchange *exchange)

@@ -63,7 +63,7 @@ Resource *resource_new(const ResourceOptions *options, GBytes *body, const guint
     resource->options = *options;
     g_autoptr(GBytes) packed = NULL;
     if (options->compress && g_bytes_get_size(body) >= COMPRESS_BYTES_MIN)
-        packed = gzip_compress(body);
+        packed = options->hashes ? gzip_compress_hashes(body) : gzip_compress(body);
     resource->options.compress = packed != NULL;
     resource->identity.reply = whole_reply(resource, resource->identity.tag, body);
     if (packed != NULL) {

@@ -15,7 +15,8 @@ typedef struct Resource Resource;
 
 typedef struct {
     const char *content_type;
-    gboolean compress;           /* make the gzip form, too, when it is worth it */
+    gboolean compress;           /* make the gzip form, too, when it is worth it … */
+    gboolean hashes;             /* … of what is hexadecimal digits for the most part */
     gboolean sandbox;            /* a browser must not run what it contains */
     const char *security_policy; /* Content-Security-Policy of our own pages; NULL: none */
     const char *cache_control;   /* NULL: none */
