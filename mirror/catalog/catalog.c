@@ -20,7 +20,8 @@ struct Node {
     gatomicrefcount refs;
     CatalogPack *place; /* NULL for a plain directory */
     gboolean listed;    /* shown in the tree although nothing is in it */
-    gboolean shown;     /* something here or below is not refused */
+    gboolean served;    /* a place here or below is not refused */
+    gboolean shown;     /* the tree has it */
     guint child_count;
     Node **children; /* sorted by name */
     /* Totals of this directory and everything below. */
@@ -256,16 +257,21 @@ static void node_sum_up(Node *node)
     }
     node->problems = place != NULL && place->problem != NULL;
     node->listed_count = node->listed ? 1 : 0;
-    node->shown = node->listed || (place != NULL && !place->refused);
+    node->served = place != NULL && !place->refused;
+    node->shown = node->listed || node->served;
     for (guint i = 0; i < node->child_count; i++) {
         const Node *child = node->children[i];
         node->packs += child->packs;
         node->problems += child->problems;
         node->listed_count += child->listed_count;
+        node->served = node->served || child->served;
         node->shown = node->shown || child->shown;
         node->pages += child->pages;
         node->bytes += child->bytes;
     }
+    /* What is refused is not shown for the sake of its raw/ and other empty directories. */
+    if (place != NULL && place->refused)
+        node->shown = node->served;
 }
 
 /* --- Changes --- */
@@ -534,7 +540,8 @@ static gsize segment_length(const char *path, gsize len)
     return slash != NULL ? (gsize)(slash - path) : len;
 }
 
-static const Node *find_node(const Catalog *catalog, const char *path, gsize len)
+/* With `shown`, below what the tree does not have there is nothing. */
+static const Node *walk_to(const Catalog *catalog, const char *path, gsize len, gboolean shown)
 {
     const Node *node = catalog->root;
     for (gsize at = 0; node != NULL && at < len;) {
@@ -543,8 +550,20 @@ static const Node *find_node(const Catalog *catalog, const char *path, gsize len
         at += segment + 1;
         if (at == len) /* a slash at the end */
             return NULL;
+        if (shown && node != NULL && !node->shown)
+            return NULL;
     }
     return node;
+}
+
+static const Node *find_node(const Catalog *catalog, const char *path, gsize len)
+{
+    return walk_to(catalog, path, len, /* shown= */ FALSE);
+}
+
+static const Node *find_shown(const Catalog *catalog, const char *path, gsize len)
+{
+    return walk_to(catalog, path, len, /* shown= */ TRUE);
 }
 
 const CatalogPack *catalog_place(const Catalog *catalog, const char *path, gsize len)
@@ -592,8 +611,8 @@ static gboolean is_hidden(const char *name)
 gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, GPtrArray **ret_children,
                           gboolean *ret_has_pack)
 {
-    const Node *node = find_node(catalog, path, len);
-    if (node == NULL || (!node->shown && node != catalog->root))
+    const Node *node = find_shown(catalog, path, len);
+    if (node == NULL)
         return FALSE;
     *ret_children = g_ptr_array_sized_new(node->child_count);
     for (guint i = 0; i < node->child_count; i++)

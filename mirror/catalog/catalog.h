@@ -146,7 +146,9 @@ gboolean catalog_resolve(const Catalog *catalog, const char *path, gsize len, co
 
 /* The directory at `path` ("" is the root). FALSE if there is no such directory in the tree. `ret_children`
  * receives a new array of borrowed names sorted by code point, without "wiki", "raw", dot-directories and
- * what has nothing in it but refused places; `ret_has_pack` may be NULL. */
+ * what has nothing in it but refused places and the empty directories below those; `ret_has_pack` may be
+ * NULL.
+ */
 gboolean catalog_children(const Catalog *catalog, const char *path, gsize len, GPtrArray **ret_children,
                           gboolean *ret_has_pack);
 

@@ -145,6 +145,19 @@ class SignatureTest(broker.BrokerTest):
         self.assertEqual(kontor.get("/packs/history/rome/deep/wiki/index.md").status, 200)
         self.assertEqual(kontor.get("/packs/history/rome/wiki/index.md").status, 404)
 
+    def test_a_refused_pack_is_not_shown_for_its_directories(self):
+        def prepare(kontor):
+            bad = pack(kontor, "history/bad")
+            (bad / "manifest.sig").write_text("[]")
+            (bad / "raw").mkdir()
+            (bad / "_refs/empty").mkdir(parents=True)
+            (kontor.packs / "plain/raw").mkdir(parents=True)
+        kontor = self.serving(prepare)
+        self.assert_refused(kontor, "history/bad", "form")
+        for path in ("history", "history/bad/raw", "history/bad/_refs", "history/bad/_refs/empty"):
+            self.assertEqual(kontor.get(f"/tree/{path}").status, 404, path)
+        self.assertEqual(kontor.get("/tree").json(), ["plain"])
+
     # Trust
 
     def test_revocation_reads_no_file_again(self):
