@@ -409,15 +409,15 @@ static gboolean apply_index(Publisher *publisher, const Scan *scan, GError **err
     return FALSE;
 }
 
-/* Pages never wait for a broken index: the catalog is published in any case. */
-static gboolean index_and_publish(Publisher *publisher, const Scan *scan, GError **error)
+/* Pages never wait for a broken index: the catalog is published in any case, and `at_once` before the index
+ * is touched, which may have to wait for locks and disks. */
+static gboolean index_and_publish(Publisher *publisher, const Scan *scan, gboolean at_once, GError **error)
 {
     log_verdicts(publisher, scan);
-    gboolean first = !publisher->current->scanned;
-    if (first)
+    if (at_once)
         publish_scan(publisher, scan);
     gboolean indexed = apply_index(publisher, scan, error);
-    if (!first)
+    if (!at_once)
         publish_scan(publisher, scan);
     return indexed;
 }
@@ -428,7 +428,15 @@ static gboolean scan_and_publish(Publisher *publisher, const ScanJob *wish, GErr
     if (!take_scan(publisher, wish, &scan, error))
         return FALSE;
     log_problems(&scan);
-    return index_and_publish(publisher, &scan, error);
+    return index_and_publish(publisher, &scan, /* at_once= */ !publisher->current->scanned, error);
+}
+
+static gboolean any_refused(const GPtrArray *places)
+{
+    for (guint i = 0; i < places->len; i++)
+        if (((const CatalogPack *)g_ptr_array_index(places, i))->refused)
+            return TRUE;
+    return FALSE;
 }
 
 /* Nothing is read from disk, so that a revocation takes effect whatever state the disk is in. */
@@ -437,7 +445,7 @@ static void judge_and_publish(Publisher *publisher)
     g_auto(Scan) scan = {0};
     g_autoptr(GError) error = NULL;
     take_verdicts(publisher, &scan);
-    index_and_publish(publisher, &scan, &error);
+    index_and_publish(publisher, &scan, any_refused(scan.upserts), &error);
 }
 
 /* --- Messages of the indexer --- */

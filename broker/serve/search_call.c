@@ -122,6 +122,28 @@ static gboolean parse_copy(SearchCall *call)
 
 /* --- The query: on a worker --- */
 
+static gboolean is_served(const SearchCall *call, const char *pack_path)
+{
+    const CatalogPack *place = catalog_place(call->snapshot->catalog, pack_path, strlen(pack_path));
+    return place != NULL && place->is_pack;
+}
+
+/* The catalog decides what is served, not the index: that is changed after it when a pack is refused, and
+ * cannot be changed at all while the disk is full or the file damaged. */
+static void withhold_hits(const SearchCall *call, GPtrArray *hits)
+{
+    for (guint i = hits->len; i-- > 0;)
+        if (!is_served(call, ((const SearchHit *)g_ptr_array_index(hits, i))->pack_path))
+            g_ptr_array_remove_index(hits, i);
+}
+
+static void withhold_entities(const SearchCall *call, GPtrArray *entities)
+{
+    for (guint i = entities->len; i-- > 0;)
+        if (!is_served(call, ((const SearchEntity *)g_ptr_array_index(entities, i))->pack_path))
+            g_ptr_array_remove_index(entities, i);
+}
+
 static void fail(SearchCall *call, const GError *error)
 {
     gboolean busy = g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_BUSY);
@@ -136,6 +158,8 @@ static void run_text(SearchCall *call)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) hits = search_index_query(call->index, call->search.text, call->search.count,
                                                    call->scope, call->deadline_us, &error);
+    if (hits != NULL)
+        withhold_hits(call, hits);
     if (hits == NULL)
         fail(call, error);
     else if (call->html)
@@ -150,6 +174,8 @@ static void run_lookup(SearchCall *call)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) entities =
         search_index_lookup(call->index, call->search.text, call->search.count, call->deadline_us, &error);
+    if (entities != NULL)
+        withhold_entities(call, entities);
     if (entities == NULL)
         fail(call, error);
     else
@@ -174,6 +200,7 @@ static void keep(SearchCall *call)
 {
     ServeThread *thread = call->thread;
     if (!call->good || call->key == NULL || thread->search_generation != call->generation ||
+        thread->search_snapshot != call->snapshot->number ||
         search_index_generation(call->index) != call->generation)
         return;
     PageCacheEntry entry = {.resource = resource_new_plain(http_reply_ref(call->reply))};
@@ -198,14 +225,15 @@ static void done(gpointer data, gboolean cancelled)
         answer(call);
 }
 
-/* Answers of an older index are of no use any more. */
+/* Answers of an older index or catalog are of no use any more. */
 static void refresh_cache(SearchCall *call)
 {
     ServeThread *thread = call->thread;
     call->generation = search_index_generation(call->index);
-    if (thread->search_generation != call->generation) {
+    if (thread->search_generation != call->generation || thread->search_snapshot != call->snapshot->number) {
         page_cache_clear(thread->searches);
         thread->search_generation = call->generation;
+        thread->search_snapshot = call->snapshot->number;
     }
 }
 
@@ -215,9 +243,8 @@ static gboolean make_key(SearchCall *call)
     if (!call->parsed || strlen(call->search.text) > KEPT_TEXT_BYTES_MAX)
         return FALSE;
     call->key = g_string_new(NULL);
-    /* HTML shows the scope as it was typed and the figures of its snapshot. */
-    g_string_append_printf(call->key, "%d %d %u %" G_GUINT64_FORMAT " ", call->search.kind, call->html,
-                           call->search.count, call->html ? call->snapshot->number : 0);
+    /* HTML shows the scope as it was typed. */
+    g_string_append_printf(call->key, "%d %d %u ", call->search.kind, call->html, call->search.count);
     g_string_append(call->key, call->html ? call->search.scope : call->scope);
     g_string_append_c(call->key, '\0');
     g_string_append(call->key, call->search.text);

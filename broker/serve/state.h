@@ -40,8 +40,9 @@ struct ServeThread {
     RelayShard *shard; /* may be NULL */
     Snapshot *snapshot;
     PageCache *pages;
-    PageCache *searches; /* by kind, number, scope and text */
-    guint64 search_generation;
+    PageCache *searches;       /* by kind, number, scope and text */
+    guint64 search_generation; /* of the index, and the snapshot's number: what `searches` are answers of */
+    guint64 search_snapshot;
     GHashTable *fetches; /* key → Fetch that others may join; neither owned */
     Stats *stats;        /* owned by serve */
     AccessLog *log;

@@ -194,6 +194,30 @@ class SignatureTest(broker.BrokerTest):
         self.assertEqual(len(kontor.search("revokedword")), 1)
         self.assertIn("pack-served-again", kontor.log())
 
+    def test_revocation_waits_for_no_index(self):
+        def prepare(kontor):
+            packs.trust(kontor, [packs.PUBLISHER])
+            packs.sign(pack(kontor, "one", "revokedword"))
+            pack(kontor, "plain", "revokedword")
+        kontor = self.serving(prepare)
+        self.assertEqual({hit["pack_path"] for hit in kontor.search("revokedword")}, {"one", "plain"})
+        # Somebody else holds the index: nothing can be taken out of it.
+        index = sqlite3.connect(kontor.data / "index.db", isolation_level=None)
+        index.execute("BEGIN IMMEDIATE")
+        entries = [{"fingerprint": packs.fingerprint(), "name": "Test Publisher", "revoked": True}]
+        (kontor.data / "trusted_publishers.yaml").write_text(json.dumps({"publishers": entries}))
+        self.hangup(kontor, lambda: kontor.get("/packs").json() == ["plain"], "the revocation")
+        self.assertFalse("index-failed" in kontor.log(), "pages do not wait until the index has given up")
+        self.assertEqual([hit["pack_path"] for hit in kontor.search("revokedword")], ["plain"])
+        found = kontor.post_json("/lookup_entity", {"term": "revokedword"}).json()["results"]
+        self.assertEqual([entity["pack_path"] for entity in found], ["plain"])
+        self.assertNotIn("/packs/one/", kontor.get("/?q=revokedword").body.decode())
+        index.execute("ROLLBACK")
+        index.close()
+        kontor.reindex("t")
+        self.assert_refused(kontor, "one", "revoked")
+        self.assertEqual(len(kontor.search("revokedword")), 1)
+
     def test_trust_ends_by_itself(self):
         until = time.time() + 3
 
