@@ -188,6 +188,17 @@ static void print_line(const char *what, const char *text)
     fputc('\n', stdout);
 }
 
+/* Broker, pack, and what is wrong; errors of a download name the pack themselves. */
+static void print_reason(const Holding *holding)
+{
+    g_autofree char *reason = holding->source != NULL
+                                  ? g_strdup_printf("pack '%s': %s: %s", holding->path, verdict_name(holding),
+                                                    holding_reason(holding))
+                                  : g_strdup(holding_reason(holding));
+
+    print_line(holding->url, reason);
+}
+
 static char *mismatch_text(const Mismatch *mismatch)
 {
     const ContentDifference *difference = mismatch->difference;
@@ -218,7 +229,7 @@ static void print_table(const GPtrArray *holdings, const Mismatch *mismatch)
         const Holding *holding = g_ptr_array_index(holdings, i);
 
         if (holding_reason(holding) != NULL) {
-            print_line(holding->url, holding_reason(holding));
+            print_reason(holding);
         }
     }
     if (mismatch->b != NULL) {

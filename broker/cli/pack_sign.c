@@ -199,7 +199,9 @@ static gboolean report_signed(const char *directory, Signed *result, gboolean qu
         return FALSE;
     }
     if (result->error != NULL) {
-        g_prefix_error(&result->error, "%s: ", directory);
+        if (!g_str_has_prefix(result->error->message, directory)) {
+            g_prefix_error(&result->error, "%s: ", directory);
+        }
         cli_fail(result->error);
         return FALSE;
     }

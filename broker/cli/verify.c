@@ -85,7 +85,12 @@ static VerifySource *open_url(const char *url, GError **error)
     if (!split_url(url, &broker_url, &path, error)) {
         return NULL;
     }
-    return verify_source_download(broker_url, path, error);
+    VerifySource *source = verify_source_download(broker_url, path, error);
+
+    if (source == NULL) {
+        g_prefix_error(error, "%s: ", broker_url);
+    }
+    return source;
 }
 
 static VerifySource *open_directory(const char *directory, GError **error)

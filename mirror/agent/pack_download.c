@@ -17,7 +17,8 @@ typedef struct {
     const PackDownloadOptions *options;
     PackDownload *result;
     gint64 deadline_us; /* of the monotonic clock */
-    guint files;
+    guint answers;
+    guint64 bytes; /* of all answers; those of the files that count are in the content */
 } Download;
 
 void pack_download_free(PackDownload *download)
@@ -72,33 +73,38 @@ static GBytes *text_of(const FetchAnswer *answer)
 
 /* --- One file --- */
 
+static gboolean prefix_error(const Download *download, const char *name, GError **error)
+{
+    g_prefix_error(error, "pack '%s': %s: ", download->options->path, name);
+    return FALSE;
+}
+
 static gboolean is_passing_failure(guint status)
 {
     return status == 429 || status >= 500;
 }
 
-static void set_status_error(GError **error, const Download *download, const char *name, guint status)
+static void set_status_error(GError **error, guint status)
 {
     KontorErrorCode code = is_passing_failure(status)       ? KONTOR_ERROR_BUSY
                            : status == 401 || status == 403 ? KONTOR_ERROR_DENIED
                                                             : KONTOR_ERROR_NOT_FOUND;
-    g_set_error(error, KONTOR_ERROR, code, "%s: %s: answered %u", download->options->broker_url, name,
-                status);
+    g_set_error(error, KONTOR_ERROR, code, "answered %u", status);
 }
 
 static gboolean check_budget(Download *download, gsize bytes, GError **error)
 {
-    PackContent *content = download->result->content;
-
-    content->bytes += bytes;
-    if (content->bytes > LIMIT_PACK_BYTES || ++download->files > LIMIT_PACK_FILES) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT, "%s: pack has more than %d files or %d bytes",
-                    download->options->broker_url, LIMIT_PACK_FILES, LIMIT_PACK_BYTES);
+    /* Neither manifest is among the files that a pack may have, and manifest.sig not among its bytes. */
+    download->bytes += bytes;
+    if (download->bytes > (guint64)LIMIT_PACK_BYTES + LIMIT_MANIFEST_SIG_BYTES ||
+        ++download->answers > LIMIT_PACK_FILES + 2) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT, "pack has more than %d files or %d bytes",
+                    LIMIT_PACK_FILES, LIMIT_PACK_BYTES);
         return FALSE;
     }
     if (g_get_monotonic_time() > download->deadline_us) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY, "%s: pack took longer than %d seconds",
-                    download->options->broker_url, LIMIT_DOWNLOAD_SECONDS);
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY, "pack took longer than %d seconds",
+                    LIMIT_DOWNLOAD_SECONDS);
         return FALSE;
     }
     return TRUE;
@@ -121,17 +127,13 @@ static FetchAnswer *ask(Download *download, const char *name, gsize bytes_max, G
     };
     g_autoptr(FetchAnswer) answer = fetch_get(download->fetch, url, &fetch_options, error);
 
-    if (answer == NULL) {
-        return NULL;
+    gboolean good = answer != NULL && check_budget(download, g_bytes_get_size(answer->body), error);
+
+    if (good && is_passing_failure(answer->status)) {
+        set_status_error(error, answer->status);
+        good = FALSE;
     }
-    if (is_passing_failure(answer->status)) {
-        set_status_error(error, download, name, answer->status);
-        return NULL;
-    }
-    if (!check_budget(download, g_bytes_get_size(answer->body), error)) {
-        return NULL;
-    }
-    return g_steal_pointer(&answer);
+    return good || prefix_error(download, name, error) ? g_steal_pointer(&answer) : NULL;
 }
 
 static gboolean deliver(Download *download, const char *name, GBytes *bytes, guint8 ret_sha256[SHA256_BYTES],
@@ -142,6 +144,9 @@ static gboolean deliver(Download *download, const char *name, GBytes *bytes, gui
     const void *data = g_bytes_get_data(bytes, &len);
 
     sha256(data, len, ret_sha256);
+    if (strcmp(name, "manifest.sig") != 0) {
+        download->result->content->bytes += len;
+    }
     return options->receive == NULL || options->receive(name, bytes, options->receive_user, error);
 }
 
@@ -156,7 +161,8 @@ static GBytes *take_required(Download *download, const char *name, gsize bytes_m
         return NULL;
     }
     if (answer->status != 200) {
-        set_status_error(error, download, name, answer->status);
+        set_status_error(error, answer->status);
+        prefix_error(download, name, error);
         return NULL;
     }
     text = text_of(answer);
@@ -223,8 +229,7 @@ static gboolean take_pages(Download *download, GError **error)
 
     rows = index_rows_parse(text, len, error);
     if (rows == NULL) {
-        g_prefix_error(error, "%s: " WIKI "index.md: ", download->options->broker_url);
-        return FALSE;
+        return prefix_error(download, WIKI "index.md", error);
     }
     for (guint i = 0; i < rows->len; i++) {
         const IndexRow *row = g_ptr_array_index(rows, i);

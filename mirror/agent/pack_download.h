@@ -36,7 +36,8 @@ typedef struct {
 
 /* NOT_FOUND when the broker has no index.md or no manifest.yaml there; DENIED for 401 and 403; BUSY for 429,
  * 5xx and deadlines (LIMIT_DOWNLOAD_FILE_MS, LIMIT_DOWNLOAD_SECONDS); LIMIT for too many or too large files;
- * MALFORMED for an index that is none; everything else as fetch_get. Messages begin with the broker's URL. */
+ * MALFORMED for an index that is none; everything else as fetch_get. Messages begin with
+ * pack and file. */
 PackDownload *pack_download(Fetch *fetch, const PackDownloadOptions *options, GError **error);
 void pack_download_free(PackDownload *download);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackDownload, pack_download_free)

@@ -167,6 +167,20 @@ class Brokers(broker.BrokerTest):
         self.assertEqual(self.verdicts(report), ["good", "unreachable"])
         self.verify(NOT_FOUND, empty, NOBODY)
 
+    def test_refusals_name_broker_pack_file_and_rule(self):
+        north, empty = self.serving(self.original()), self.serving(None)
+        out, _ = self.verify(UNTRUSTED, north, empty, trust=False)
+        self.assertIn(f"\n{north}: pack '{PATH}': untrusted: manifest.sig: key ", out)
+        self.assertIn(f"\n{empty}: pack '{PATH}': wiki/index.md: answered 404\n", out)
+        done = broker.run("pack", "verify", f"{empty}/packs/{PATH}", "--trust", "/dev/null")
+        self.assertEqual((done.returncode, done.stderr), (NOT_FOUND, f"kontor: {empty}: pack '{PATH}': wiki/index.md: answered 404\n"))
+
+    def test_same_numbers_from_disk_and_broker(self):
+        """manifest.sig is no part of the content, wherever the content comes from."""
+        pack = self.original()
+        numbers = [json.loads(broker.run("pack", "digest", place, "--json").stdout) for place in (pack, f"{self.serving(pack)}/packs/{PATH}")]
+        self.assertEqual(numbers[0], numbers[1])
+
     def test_windows_line_ends_on_one_broker(self):
         """A broker serves the signed form whatever its disk has, so both copies are the same for a Node."""
         def to_crlf(directory):
