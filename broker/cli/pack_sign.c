@@ -13,6 +13,7 @@
 #include "mirror/store/durable_file.h"
 #include "mirror/store/pack_content.h"
 #include "mirror/store/pack_lint.h"
+#include "schema/semver.h"
 
 /* The same for all packs of one call; read by several threads. */
 typedef struct {
@@ -30,8 +31,8 @@ typedef struct {
 typedef struct {
     char *path, *version; /* NULL until known */
     gboolean changed;     /* manifest.sig was written */
-    gboolean same_version_again;
-    Lint *lint; /* the errors that it was refused for, or NULL */
+    char *clash;          /* why those who hold the release before refuse this one; NULL: they do not */
+    Lint *lint;           /* the errors that it was refused for, or NULL */
     GError *error;
 } Signed;
 
@@ -41,6 +42,7 @@ static void signed_free(gpointer data)
 
     g_free(result->path);
     g_free(result->version);
+    g_free(result->clash);
     lint_free(result->lint);
     g_clear_error(&result->error);
     g_free(result);
@@ -120,6 +122,25 @@ static gboolean check_sig(const Signing *signing, const PackContent *content, co
     return FALSE;
 }
 
+/* One line about a release that stands where one of the same or a higher version stood, or NULL. */
+static char *clash_with(const Signing *signing, const ManifestSigRelease *before, const char *version)
+{
+    Semver old, new;
+
+    if (!semver_parse(before->version, &old, NULL) || !semver_parse(version, &new, NULL)) {
+        return NULL;
+    }
+    int order = semver_compare(&new, &old);
+
+    if (order < 0) {
+        return g_strdup_printf("version %s was signed before and %s is older", before->version, version);
+    }
+    /* A tombstone may have the version of what it withdraws. */
+    return order == 0 && !signing->withdrawn
+               ? g_strdup_printf("version %s was signed before with other content", version)
+               : NULL;
+}
+
 static gboolean write_sig(const Signing *signing, const char *directory, const PackContent *content,
                           GBytes *old, Signed *result, GError **error)
 {
@@ -135,9 +156,9 @@ static gboolean write_sig(const Signing *signing, const char *directory, const P
         return TRUE;
     }
     result->changed = TRUE;
-    result->same_version_again = is_own_release(signing, before, result->path) && !signing->withdrawn &&
-                                 strcmp(before->release->version, content->version) == 0 &&
-                                 !same_release(text, before);
+    if (is_own_release(signing, before, result->path) && !same_release(text, before)) {
+        result->clash = clash_with(signing, before->release, content->version);
+    }
     return durable_file_replace(file, text, strlen(text), 0644, error);
 }
 
@@ -212,11 +233,10 @@ static gboolean report_signed(const char *directory, Signed *result, gboolean qu
         terminal_print(stdout, TERMINAL_PLAIN, line);
         fputc('\n', stdout);
     }
-    if (result->same_version_again) {
+    if (result->clash != NULL) {
         g_autofree char *line =
-            g_strdup_printf("%s: version %s was signed before with other content; whoever "
-                            "holds that refuses this one until the version is raised",
-                            result->path, result->version);
+            g_strdup_printf("%s: %s; whoever holds that refuses this one until the version is raised",
+                            result->path, result->clash);
 
         fputs("kontor: ", stderr);
         terminal_print(stderr, TERMINAL_PLAIN, line);

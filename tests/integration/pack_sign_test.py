@@ -205,6 +205,14 @@ class OnePack(Tree):
         self.assertEqual(self.sign(OK, self.pack).stderr, "")
         self.verify(OK, self.pack)
 
+    def test_an_older_version_is_pointed_out(self):
+        manifest = self.pack / "manifest.yaml"
+        self.assertEqual(self.sign(OK, self.pack).stderr, "")
+        manifest.write_text(manifest.read_text().replace("1.0.0", "1.10.0"))
+        self.assertEqual(self.sign(OK, self.pack).stderr, "")
+        manifest.write_text(manifest.read_text().replace("1.10.0", "1.9.0"))
+        self.assertIn("version 1.10.0 was signed before and 1.9.0 is older", self.sign(OK, self.pack).stderr)
+
     def test_lint_errors_are_not_signed(self):
         page = self.pack / "wiki/concepts/caesar.md"
         page.write_bytes(page.read_bytes().replace(b"\n", b"\r\n"))
