@@ -69,6 +69,16 @@ static void write_problems(JsonWriter *writer, const GPtrArray *places, const Pu
     json_write_array_end(writer);
 }
 
+/* What other brokers are told: it stands still while the journal cannot be written. */
+static void write_exchange(JsonWriter *writer, const Journal *journal)
+{
+    char root[SHA256_HEX_CHARS + 1];
+    hex_encode(digest_trie_digest(journal_trie(journal)), SHA256_BYTES, root);
+    json_write_member_integer(writer, "generation", (gint64)journal_generation(journal));
+    json_write_member_integer(writer, "items", digest_trie_count(journal_trie(journal)));
+    json_write_member_string(writer, "digest", root);
+}
+
 static void write_catalog(JsonWriter *writer, const Snapshot *snapshot, const PublisherInfo *info)
 {
     json_write_key(writer, "catalog");
@@ -79,6 +89,8 @@ static void write_catalog(JsonWriter *writer, const Snapshot *snapshot, const Pu
     json_write_member_integer(writer, "total_bytes", (gint64)catalog_byte_count(snapshot->catalog));
     json_write_member_integer(writer, "problem_count", catalog_problem_count(snapshot->catalog));
     json_write_member_integer(writer, "snapshot", (gint64)snapshot->number);
+    if (snapshot->exchange != NULL)
+        write_exchange(writer, exchange_journal(snapshot->exchange));
     if (info->scanned_at_us > 0)
         write_time(writer, "scanned_at", info->scanned_at_us);
     json_write_member_integer(writer, "scan_ms", info->scan_elapsed_us / 1000);

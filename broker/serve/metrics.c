@@ -193,6 +193,9 @@ static void write_packs(GString *out, const FetchInput *input)
     const Catalog *catalog = input->snapshot->catalog;
     gauge(out, "kontor_packs", "Packs that are served.", catalog_pack_count(catalog));
     gauge(out, "kontor_pages", "Indexed pages of all packs.", catalog_page_count(catalog));
+    if (input->snapshot->exchange != NULL)
+        gauge(out, "kontor_catalog_generation", "Generation of the catalog that other brokers are told.",
+              journal_generation(exchange_journal(input->snapshot->exchange)));
     gauge(out, "kontor_pack_bytes", "Bytes of all packs' files.", catalog_byte_count(catalog));
     gauge(out, "kontor_pack_problems", "Places with a problem.", catalog_problem_count(catalog));
     if (catalog_problem_count(catalog) > 0)

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import shutil
+import sqlite3
 import threading
 
 import nacl.signing
@@ -154,6 +155,10 @@ class Exchange(broker.BrokerTest):
         self.assertNotIn("mcp", [item["path"] for item in items], "no pack")
         times = [datetime.datetime.strptime(checkpoint[name], "%Y-%m-%dT%H:%M:%SZ") for name in ("time", "expires")]
         self.assertEqual(times[1] - times[0], datetime.timedelta(hours=48))
+        self.assertIn(f"\nkontor_catalog_generation {checkpoint['generation']}\n", kontor.get("/metrics").body.decode())
+        status = json.loads(kontor.command("status", "--json").stdout)["catalog"]
+        self.assertEqual((status["generation"], status["items"], status["digest"]),
+                         (checkpoint["generation"], checkpoint["count"], checkpoint["root"].hex()))
         self.assertEqual(kontor.get("/catalog/checkpoint").type, "text/plain; charset=utf-8")
 
     def test_digests_of_prefixes(self):
@@ -316,6 +321,21 @@ class Exchange(broker.BrokerTest):
             self.assertEqual(after["root"], before["root"])
             before = after
         self.assertIn("journal-rebuilt", kontor.log())
+
+    def test_a_journal_that_cannot_be_written_keeps_nobody_from_pages(self):
+        kontor, client = self.serving()
+        before = client.checkpoint()
+        path = kontor.data / "catalog.db"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            small(kontor.packs, "late", "written while the journal was locked")
+            self.rescan(kontor)
+            self.assertEqual(kontor.get("/packs/late/index.md").status, 200)
+            self.assertEqual(client.checkpoint(), before)
+            self.assertIn("journal-failed", kontor.log())
+            lock.execute("ROLLBACK")
+        self.rescan(kontor)
+        self.assertEqual(list(client.changes(before["generation"])[0]), ["late"])
 
     # kontor diff
 
