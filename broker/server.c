@@ -188,6 +188,8 @@ static void take_down(Server *s)
         net_stop(s->net, STOP_GRACE_MS);
         net_close(s->net);
     }
+    if (s->serve != NULL)
+        serve_close(s->serve);
     g_clear_pointer(&s->workers, workers_free);
     g_clear_pointer(&s->indexer, actor_free);
     g_clear_pointer(&s->relay, relay_free);

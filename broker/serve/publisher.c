@@ -20,6 +20,8 @@ struct Publisher {
     Snapshot *current;  /* read without the lock by publisher_is_current; replaced under it */
     PublisherInfo info; /* guarded by the lock */
     gint ready;         /* atomic */
+    gint reloads;       /* atomic; ordered and not yet begun */
+    gint closing;       /* atomic */
     gint64 judge_at;    /* atomic; Unix seconds at which a verdict may change by itself */
     Actor *indexer;
     SearchIndex *index;
@@ -509,11 +511,12 @@ static void run_scan(gpointer data, gboolean cancelled)
 {
     g_autofree Order *order = data;
     ScanJob *job = order->job;
-    if (!cancelled && !already_scanned(order->publisher, job)) {
+    gboolean wanted = !cancelled && !g_atomic_int_get(&order->publisher->closing);
+    if (wanted && !already_scanned(order->publisher, job)) {
         if (!scan_and_publish(order->publisher, job, &job->error))
             log_error_event(LOG_WARNING, "scan-failed", job->error, "path", job->path, NULL);
     }
-    if (cancelled || job->reply_to == NULL) {
+    if (job->reply_to == NULL) {
         scan_job_free(job);
         return;
     }
@@ -526,7 +529,9 @@ static void run_reload(gpointer data, gboolean cancelled)
     g_autofree Order *order = data;
     g_autoptr(Config) config = order->config;
     Publisher *publisher = order->publisher;
-    if (cancelled)
+    /* A later order has a newer configuration and reads tokens, trust list and packs all the same. */
+    gboolean is_last = g_atomic_int_dec_and_test(&publisher->reloads);
+    if (cancelled || !is_last || g_atomic_int_get(&publisher->closing))
         return;
     g_autoptr(GError) error = NULL;
     Snapshot *next = snapshot_derive(publisher, publisher->current);
@@ -593,6 +598,11 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Ac
     return publisher;
 }
 
+void publisher_close(Publisher *publisher)
+{
+    g_atomic_int_set(&publisher->closing, TRUE);
+}
+
 void publisher_free(Publisher *publisher)
 {
     if (publisher == NULL)
@@ -650,6 +660,7 @@ void publisher_reload(Publisher *publisher, Config *config)
 {
     Order *order = g_new(Order, 1);
     *order = (Order){.publisher = publisher, .config = config_ref(config)};
+    g_atomic_int_inc(&publisher->reloads);
     actor_post(publisher->indexer, run_reload, order);
 }
 

@@ -86,6 +86,9 @@ typedef void (*PublisherReady)(gpointer user);
 /* `tokens` and `trust` are taken over. `ready` as in ServeOptions. */
 Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Actor *indexer,
                          PublisherReady ready, gpointer ready_user);
+/* Orders that the indexer has not begun are not carried out any more; who waits for one is told, and gets a
+ * result that says nothing. Before the indexer is freed, while the mailboxes are there. */
+void publisher_close(Publisher *publisher);
 /* After the indexer is gone. */
 void publisher_free(Publisher *publisher);
 /* What the publisher keeps on disk, and with what it signs; borrowed for the call, the key until
@@ -103,7 +106,7 @@ gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GE
 /* Takes the job over. */
 void publisher_scan(Publisher *publisher, ScanJob *job);
 /* New configuration (a reference is taken), tokens and trust list read again, everything judged anew if that
- * may change a verdict, then a full scan. */
+ * may change a verdict, then a full scan. Of several that wait for the indexer the last is carried out. */
 void publisher_reload(Publisher *publisher, Config *config);
 /* Judges anew when the time of `now` (Unix seconds) calls for it. To be called now and then; costs one atomic
  * load. */

@@ -71,6 +71,11 @@ Serve *serve_new(const ServeOptions *options, GError **error)
     return serve;
 }
 
+void serve_close(Serve *serve)
+{
+    publisher_close(serve->publisher);
+}
+
 void serve_free(Serve *serve)
 {
     if (serve == NULL)

@@ -11,7 +11,7 @@
  *
  * Order of life, as main does it:
  *   serve_new → serve_start → (per I/O thread, anywhere) serve_thread_new … → loops run → loops stop →
- *   serve_thread_free each → workers_free, actor_free(indexer) → mailboxes freed → serve_free.
+ *   serve_thread_free each → serve_close → workers_free, actor_free(indexer) → mailboxes freed → serve_free.
  *
  * The thread_user of both services is the ServeThread.
  */
@@ -47,6 +47,8 @@ typedef struct {
  * file. A trust file that cannot be understood is one of them: starting without it would forget who was
  * revoked. */
 Serve *serve_new(const ServeOptions *options, GError **error);
+/* Scans and reloads that wait for the indexer are dropped, so that it ends with the one it is at. */
+void serve_close(Serve *serve);
 void serve_free(Serve *serve); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Serve, serve_free)
 

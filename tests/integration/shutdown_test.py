@@ -2,6 +2,7 @@
 """The end: SIGTERM and SIGINT under load, and kill -9."""
 import signal
 import socket
+import sqlite3
 import threading
 import time
 
@@ -144,6 +145,21 @@ class Shutdown(broker.BrokerTest):
         for thread in threads:
             thread.join()
         self.assertEqual(broken, [])
+
+    def test_waiting_reloads_do_not_hold_the_end(self):
+        kontor = self.serving()
+        # Somebody else holds the index, so that every scan waits for it.
+        index = sqlite3.connect(kontor.data / "index.db", isolation_level=None)
+        index.execute("BEGIN IMMEDIATE")
+        packs.pack(kontor.packs, "new", [("a", "A", "s", "b")])
+        for count in range(1, 13):
+            kontor.signal(signal.SIGHUP)
+            broker.wait_until(lambda: kontor.log().count('"event":"reloaded"') == count, "the signal to be taken")
+        started = time.monotonic()
+        kontor.signal(signal.SIGTERM)
+        self.ended(kontor)
+        self.assertLess(time.monotonic() - started, 12)
+        index.close()
 
     def test_a_signal_during_start(self):
         for delay in (0.0, 0.01, 0.03, 0.06, 0.1):
