@@ -10,6 +10,7 @@
 static const LintRule rule_utf8 = {"utf8", LINT_ERROR, FALSE, "save the file as UTF-8"};
 static const LintRule rule_crlf = {"crlf", LINT_ERROR, TRUE, "end lines with LF"};
 static const LintRule rule_bom = {"bom", LINT_ERROR, TRUE, "remove the byte order mark"};
+static const LintRule rule_nul = {"nul", LINT_WARNING, FALSE, "remove the NUL byte"};
 static const LintRule rule_private = {"private-path", LINT_ERROR, FALSE,
                                       "name a public source, or remove the path"};
 
@@ -32,6 +33,10 @@ gboolean lint_text_check(Lint *lint, const char *file, const char *text, gsize l
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         lint_report(lint, &rule_bom, file, 1,
                     "begins with a byte order mark, which hides what stands on the first line");
+    const char *nul = len > 0 ? memchr(text, '\0', len) : NULL;
+    if (nul != NULL)
+        lint_report(lint, &rule_nul, file, line_of(text, (gsize)(nul - text)),
+                    "NUL byte, where much software takes a text to end");
     const char *cr = len > 0 ? memchr(text, '\r', len) : NULL;
     if (cr != NULL)
         lint_report(lint, &rule_crlf, file, line_of(text, (gsize)(cr - text)),

@@ -324,9 +324,25 @@ static void test_fix_is_safe(void)
     }
 }
 
+static void test_nul(void)
+{
+    static const char page[] = "# A\na\0b\n";
+    g_autoptr(Lint) lint = lint_new(NULL);
+    add_text(lint, "manifest.yaml", MANIFEST, strlen(MANIFEST));
+    add_text(lint, "wiki/index.md", INDEX, strlen(INDEX));
+    add_text(lint, "wiki/concepts/a.md", page, sizeof page - 1);
+    lint_finish(lint);
+    const LintFinding *finding = find(lint, "nul");
+    g_assert_nonnull(finding);
+    g_assert_cmpuint(finding->line, ==, 2);
+    g_assert_cmpint(finding->severity, ==, LINT_WARNING);
+    g_assert_false(finding->fixable);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/lint/nul", test_nul);
     g_test_add_func("/lint/clean", test_clean);
     g_test_add_func("/lint/rules", test_each_rule);
     g_test_add_func("/lint/no-false-alarm", test_no_false_alarm);
