@@ -458,42 +458,18 @@ static void resolve_client(Http1Conn *c, HttpRequest *request)
                                request->client);
 }
 
-/* RFC 6455 section 4.2.1: the key is 16 bytes in base64. */
-static gboolean is_websocket_key(HttpSlice key)
-{
-    if (key.len != 24 || memcmp(key.text + 22, "==", 2) != 0)
-        return FALSE;
-    for (guint i = 0; i < 22; i++)
-        if (!g_ascii_isalnum(key.text[i]) && key.text[i] != '+' && key.text[i] != '/')
-            return FALSE;
-    return TRUE;
-}
-
-/* 0 when the handshake can be completed, or the status to refuse it with. */
-static guint judge_handshake(const HttpHead *head, HttpSlice *ret_key)
-{
-    HttpSlice version;
-    if (head->chunked || head->content_length > 0)
-        return 400;
-    if (!http_request_header(&head->request, "sec-websocket-version", &version) || version.len != 2 ||
-        memcmp(version.text, "13", 2) != 0)
-        return 426;
-    return http_request_header(&head->request, "sec-websocket-key", ret_key) && is_websocket_key(*ret_key)
-               ? 0
-               : 400;
-}
-
 /* Hands the descriptor to libwebsockets. It gets a request of our making with what it needs to know, so that
  * its own parser cannot understand something else than ours did, followed by what came behind the request. */
 static void conn_upgrade(Http1Conn *c, const HttpHead *head)
 {
     IoThread *thread = c->http1->thread;
     HttpSlice key;
-    guint status = judge_handshake(head, &key);
-    if (status != 0) {
-        conn_refuse(c, status, HTTP_GET);
+    if (head->chunked || head->content_length > 0) {
+        conn_refuse(c, 400, HTTP_GET);
         return;
     }
+    gboolean has_key = http_request_header(&head->request, "sec-websocket-key", &key);
+    g_assert(has_key); /* part of wants_websocket */
     HttpRequest request = head->request;
     char client[INET6_ADDRSTRLEN];
     resolve_client(c, &request);

@@ -142,10 +142,6 @@ HttpReply *http_reply_refusal(guint status)
     gsize len = strlen(text);
     g_autoptr(GBytes) body = g_bytes_new_take(g_steal_pointer(&text), len);
     HttpReply *reply = http_reply_new(status, "application/json", body);
-    if (status == 426) { /* RFC 6455 section 4.4 */
-        http_reply_add_header(reply, "Upgrade", "websocket");
-        http_reply_add_header(reply, "Sec-WebSocket-Version", "13");
-    }
     http_reply_set_close(reply);
     return reply;
 }

@@ -27,7 +27,9 @@ static void link_entry(Wheel *wheel, WheelEntry *entry)
     /* One second later than the deadline's own, so that the slot is never looked at before the deadline has
      * passed. */
     gint64 second = MAX(second_of(entry->deadline_us) + 1, wheel->done_second + 1);
-    g_assert(second - wheel->done_second < WHEEL_SLOTS);
+    /* Only after a long stop is a deadline farther ahead than the ring; then it is looked at too early, found
+     * not due, and put in again. */
+    second = MIN(second, wheel->done_second + WHEEL_SLOTS - 1);
     WheelEntry **slot = &wheel->slots[second % WHEEL_SLOTS];
     entry->slot_second = second;
     entry->next = *slot;

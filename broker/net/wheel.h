@@ -26,7 +26,8 @@ typedef struct {
 } Wheel;
 
 void wheel_init(Wheel *wheel, gint64 now_us);
-/* Sets or changes the deadline (monotonic µs, at most WHEEL_SLOTS − 2 seconds ahead). */
+/* Sets or changes the deadline (monotonic µs; should be at most WHEEL_SLOTS − 2 seconds ahead of the last
+ * wheel_expire, or else the entry is touched once per round of the ring). */
 void wheel_set(Wheel *wheel, WheelEntry *entry, gint64 deadline_us);
 /* Takes the entry out; fine when it is in no slot. */
 void wheel_cancel(WheelEntry *entry);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/log.h"
 #include "broker/net/client_address.h"
 #include "schema/limits.h"
 
@@ -431,12 +430,6 @@ void ws_thread_adopt_tls(WsThread *ws, int fd, IpQuota *quota)
 
 /* --- The context --- */
 
-static void log_library_error(int level G_GNUC_UNUSED, const char *line)
-{
-    g_autofree char *text = g_strchomp(g_strdup(line));
-    log_event(LOG_DEBUG, "libwebsockets", "message", text, NULL);
-}
-
 /* A context with its one vhost, both for adopted sockets only. NULL when the library refuses. */
 static struct lws_vhost *context_new(WsThread *ws, const char *cert_file, const char *key_file)
 {
@@ -491,7 +484,8 @@ WsThread *ws_thread_new(IoThread *thread, GError **error)
     ws->scratch = g_malloc(LWS_PRE + LIMIT_WS_MESSAGE_BYTES);
     wheel_init(&ws->wheel, thread->now_us);
     ws->no_client = SSL_CTX_new(TLS_client_method());
-    lws_set_log_level(LLL_ERR, log_library_error);
+    /* Its log goes through one static buffer for all threads, and says nothing that ours does not. */
+    lws_set_log_level(0, NULL);
     int failed = uv_loop_init(&ws->loop);
     g_assert(failed == 0);
     ws->plain = context_new(ws, NULL, NULL);

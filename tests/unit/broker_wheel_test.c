@@ -64,10 +64,26 @@ static void test_lazy(void)
     g_assert_true(wheel_expire(&wheel, 32 * G_USEC_PER_SEC) == &entry);
 }
 
+/* A process that stood still for minutes wakes up with a clock far ahead of the ring. */
+static void test_after_a_long_stop(void)
+{
+    Wheel wheel;
+    wheel_init(&wheel, 0);
+    WheelEntry old = {0}, fresh = {0};
+    wheel_set(&wheel, &old, 20 * G_USEC_PER_SEC);
+    gint64 now_us = (gint64)3000 * G_USEC_PER_SEC;
+    wheel_set(&wheel, &fresh, now_us + 15 * G_USEC_PER_SEC);
+    g_assert_true(wheel_expire(&wheel, now_us) == &old);
+    g_assert_null(wheel_expire(&wheel, now_us));
+    g_assert_null(wheel_expire(&wheel, now_us + 14 * G_USEC_PER_SEC));
+    g_assert_true(wheel_expire(&wheel, now_us + 17 * G_USEC_PER_SEC) == &fresh);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wheel/random", test_random);
     g_test_add_func("/wheel/lazy", test_lazy);
+    g_test_add_func("/wheel/long-stop", test_after_a_long_stop);
     return g_test_run();
 }
