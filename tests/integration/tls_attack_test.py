@@ -314,9 +314,9 @@ class TlsAttacks(broker.BrokerTest):
                 connection.socket.settimeout(0.01)
                 try:
                     if "unread" in name:
-                        state = struct.unpack("B", connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))[0]
-                        if state != 1:
-                            ended[name] = time.monotonic() - started
+                        # Its end of the stream is behind what is not read; a reset answers who sends to a closed socket.
+                        if time.monotonic() - started > 60:
+                            connection.send(PREFACE[:1])
                     elif not connection.fill():
                         ended[name] = time.monotonic() - started
                 except TimeoutError:
@@ -389,7 +389,6 @@ class TlsAttacks(broker.BrokerTest):
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()
-        descriptors = []
         for number in range(12):
             if number % 2:
                 (kontor.data / "cert.pem").write_text("this is no certificate\n")
@@ -398,7 +397,6 @@ class TlsAttacks(broker.BrokerTest):
             log = len(kontor.log())
             kontor.signal(signal.SIGHUP)
             broker.wait_until(lambda: '"reloaded"' in kontor.log()[log:], "the reload")
-            descriptors.append(len(list(__import__("pathlib").Path(f"/proc/{kontor.pid}/fd").iterdir())))
         stop.set()
         for thread in threads:
             thread.join()
