@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "broker/server.h"
 
-#include <glib/gstdio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "broker/data_dir.h"
 #include "broker/log.h"
@@ -31,7 +29,7 @@ typedef struct {
     Net *net;
     GPtrArray *listen, *tls; /* of char *, bound addresses, NULL-terminated when complete */
     char *api;
-    struct stat cert_stat, key_stat; /* of the certificate in use */
+    guint8 certificate[SHA256_BYTES]; /* certificate_hash of the one in use; zeros: none yet */
 } Server;
 
 /* --- Hooks of the network side --- */
@@ -102,25 +100,38 @@ static gboolean make_parts(Server *s, GError **error)
     return s->net != NULL;
 }
 
+/* Hash of the hashes of both files. */
+static gboolean certificate_hash(const Config *config, guint8 ret[SHA256_BYTES], GError **error)
+{
+    guint8 hashes[2 * SHA256_BYTES];
+    const char *files[] = {config->tls_cert, config->tls_key};
+    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *text = NULL;
+        gsize len = 0;
+        if (!g_file_get_contents(files[i], &text, &len, NULL)) {
+            g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "tls: cannot read %s and %s",
+                        config->tls_cert, config->tls_key);
+            return FALSE;
+        }
+        sha256(text, len, hashes + i * SHA256_BYTES);
+        explicit_bzero(text, len);
+    }
+    sha256(hashes, sizeof hashes, ret);
+    return TRUE;
+}
+
+/* Every certificate that is taken into use costs a library context until the end, because connections may
+ * still use the old one. So only other contents count, not files that were merely written again. */
 static gboolean use_certificate(Server *s, const Config *config, GError **error)
 {
-    struct stat cert, key;
-    if (g_stat(config->tls_cert, &cert) != 0 || g_stat(config->tls_key, &key) != 0) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "tls: cannot read %s and %s",
-                    config->tls_cert, config->tls_key);
+    guint8 hash[SHA256_BYTES];
+    if (!certificate_hash(config, hash, error))
         return FALSE;
-    }
-    gboolean same = s->cert_stat.st_ino == cert.st_ino &&
-                    s->cert_stat.st_mtim.tv_sec == cert.st_mtim.tv_sec &&
-                    s->cert_stat.st_mtim.tv_nsec == cert.st_mtim.tv_nsec &&
-                    s->key_stat.st_ino == key.st_ino && s->key_stat.st_mtim.tv_sec == key.st_mtim.tv_sec &&
-                    s->key_stat.st_mtim.tv_nsec == key.st_mtim.tv_nsec;
-    if (same)
+    if (memcmp(hash, s->certificate, sizeof hash) == 0)
         return TRUE;
     if (!net_set_certificate(s->net, config->tls_cert, config->tls_key, error))
         return FALSE;
-    s->cert_stat = cert;
-    s->key_stat = key;
+    memcpy(s->certificate, hash, sizeof hash);
     return TRUE;
 }
 

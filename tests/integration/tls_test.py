@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """TLS: https and wss on one port, HTTP/2, and a certificate that is exchanged while connections live on."""
 import json
+import pathlib
 import signal
 import socket
 import ssl
@@ -173,6 +174,29 @@ class Tls(broker.BrokerTest):
         self.assertEqual(living.request("GET", "/healthz").status, 200)
         agent.ping()
         self.assertEqual(self.subject(self.connect(kontor)), "second")
+
+    def test_the_same_certificate_costs_nothing(self):
+        kontor = self.serving()
+
+        def descriptors():
+            return len(list(pathlib.Path(f"/proc/{kontor.process.pid}/fd").iterdir()))
+
+        def hangup():
+            before = kontor.log().count('"event":"reloaded"')
+            kontor.signal(signal.SIGHUP)
+            broker.wait_until(lambda: kontor.log().count('"event":"reloaded"') > before, "the reload")
+
+        hangup()
+        broker.wait_until(lambda: "packs-rescanned" in kontor.log(), "the first scan")
+        calm = descriptors()
+        for name in ("cert.pem", "key.pem") * 4:
+            # Written again, by rename, with the same contents.
+            copy = kontor.data / "copy"
+            copy.write_bytes((kontor.data / name).read_bytes())
+            copy.rename(kontor.data / name)
+            hangup()
+        broker.wait_until(lambda: descriptors() <= calm, "no context more than before", 5)
+        self.assertEqual(self.served_subject(), "first")
 
     def test_a_broken_certificate_on_sighup_keeps_the_old_one(self):
         kontor = self.serving()
