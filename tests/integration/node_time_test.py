@@ -54,7 +54,8 @@ class Time(broker.BrokerTest):
                     socket.connection.socket.settimeout(0.05)
         self.assertEqual(closed.keys(), {"mute", "dead"}, closed)
         self.assertIsNotNone(deaf_gone, "who never reads is closed")
-        self.assertTrue(29 <= deaf_gone <= 60, deaf_gone)
+        # Three pings, the close and the looks at /nodes, 5 s each, on a slow machine.
+        self.assertTrue(29 <= deaf_gone <= 75, deaf_gone)
         self.assertGreaterEqual(lively.pings, 3, "the broker pings every 20 s")
         self.assertGreaterEqual(requester.pings, 3, "unregistered sockets are kept alive as well")
         self.assertTrue(55 <= errors["requester"][0] <= 75, errors)
