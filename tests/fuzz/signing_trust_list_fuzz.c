@@ -67,6 +67,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
     for (guint i = 0; i < trust_list_count(list); i++) {
         const TrustEntry *entry = trust_list_nth(list, i);
         g_autofree char *until = trust_until_print(entry->until);
+        g_assert(until == NULL || g_utf8_validate(until, -1, NULL));
         trust_entry_allows_path(entry, "history/rome");
         g_assert(trust_list_find(list, entry->fingerprint) == entry);
         if (i < 4)

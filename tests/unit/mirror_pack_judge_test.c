@@ -214,7 +214,6 @@ static Catalog *catalog_of(GPtrArray *packs)
 static void test_refused_places_are_hidden(Fixture *fixture, gconstpointer data)
 {
     (void)data;
-    g_autoptr(TrustList) nobody = trust_list_new_empty();
     put_pack(fixture, "a/x");
     put_pack(fixture, "a/x/below");
     put_pack(fixture, "b/y");

@@ -438,6 +438,7 @@ static void test_limits(void)
     g_autofree char *deep = repeated("[", LIMIT_JSON_DEPTH, "", "]");
     g_autofree char *deeper = repeated("{\"a\":", LIMIT_JSON_DEPTH, "[]", "}");
     g_autoptr(JsonDoc) doc = parse_ok(deep);
+    g_assert_cmpint(json_value_kind(json_doc_root(doc)), ==, JSON_ARRAY);
     g_assert_null(parse(deeper, &error));
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT);
     g_clear_error(&error);
@@ -455,6 +456,7 @@ static void test_limits(void)
     g_clear_error(&error);
     g_autoptr(JsonDoc) fits = json_doc_parse("[10]", 4, 4, &error);
     g_assert_no_error(error);
+    g_assert_nonnull(fits);
 }
 
 static void test_value_limit(void)

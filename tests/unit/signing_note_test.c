@@ -67,6 +67,7 @@ static void test_keys(void)
         g_autofree char *parsed_name = NULL;
         g_autoptr(GError) error = NULL;
         g_autoptr(SecretKey) key = key_of(name, &public_key);
+        g_assert_nonnull(key);
         note_key_id(name, &public_key, key_id);
         hex_encode(key_id, sizeof key_id, hex);
         g_assert_cmpstr(hex, ==, text_of(k, "key_id_hex"));
@@ -142,6 +143,7 @@ static void test_foreign_lines(void)
     g_autoptr(Note) note = parse_ok(text_of(json_doc_root(vectors), "foreign_lines"));
     PublicKey public_key;
     g_autoptr(SecretKey) key = key_of("witness.example", &public_key);
+    g_assert_nonnull(key);
     g_assert_cmpuint(note->signatures->len, ==, 3);
     g_assert_false(((const NoteSignature *)g_ptr_array_index(note->signatures, 0))->is_ed25519);
     g_assert_true(((const NoteSignature *)g_ptr_array_index(note->signatures, 1))->is_ed25519);
@@ -171,6 +173,7 @@ static void test_wrong_signature(void)
     g_autoptr(GError) error = NULL;
     g_autoptr(SecretKey) key = key_of("witness.example", &public_key);
     g_autoptr(SecretKey) other = key_of("Köln", &other_key);
+    g_assert_nonnull(other);
     g_autofree char *good = note_sign("a\n", "witness.example", key, NULL);
     g_autofree char *swapped = g_strdup(good);
     swapped[0] = 'b';
