@@ -120,10 +120,7 @@
     (512 * 1024 * 1024) /* queries and answers that nobody has read yet, of all sockets */
 #define LIMIT_WS_UNFINISHED_BYTES                                                                            \
     (128 * 1024 * 1024) /* messages in pieces, in one I/O thread; above it the longest is dropped */
-#define LIMIT_WS_OUT_MESSAGES 1024 /* unsent messages of one socket */
-#define LIMIT_WS_HELD_BYTES_PER_THREAD                                                                       \
-    (256 * 1024 * 1024) /* unsent and unfinished messages of all sockets; above it the largest holder goes   \
-                         */
+#define LIMIT_WS_OUT_MESSAGES 1024  /* unsent messages of one socket */
 #define LIMIT_PENDING_QUERIES 10000 /* queries waiting for an answer, all together (contract) */
 #define LIMIT_PENDING_PER_CONNECTION 1024
 #define LIMIT_PENDING_PER_IP 4096
@@ -135,7 +132,6 @@
     30                           /* messages wait and not one is taken for so long: closed at the next ping */
 #define LIMIT_WS_PONG_SECONDS 60 /* no frame at all for so long: closed */
 #define LIMIT_WS_MESSAGES_PER_SECOND 10000 /* one socket's quota; above it is read more slowly */
-#define LIMIT_WS_CONNECTIONS_PER_IP 16384
 
 /* --- HTTP that we ask for: the mirror and the command line --- */
 #define LIMIT_FETCH_HEAD_BYTES (64 * 1024) /* headers of one answer, redirects included */

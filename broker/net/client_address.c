@@ -82,11 +82,3 @@ void client_address_print(const guint8 address[16], char *ret)
     const char *text = inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? address + 12 : address, ret, INET6_ADDRSTRLEN);
     g_assert(text != NULL);
 }
-
-void client_address_truncate(guint8 address[16])
-{
-    if (memcmp(address, v4_prefix, sizeof v4_prefix) == 0)
-        address[15] = 0;
-    else
-        memset(address + 6, 0, 10);
-}

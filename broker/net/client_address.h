@@ -21,5 +21,3 @@ void client_address_resolve(const Config *config, const guint8 peer[16], const c
 void client_address_print(const guint8 address[16], char *ret);
 /* Parses an address, with or without port or brackets. */
 gboolean client_address_parse(const char *text, gsize len, guint8 ret[16]);
-/* Zeroes what lies beyond /24 (IPv4) or /48 (IPv6). */
-void client_address_truncate(guint8 address[16]);

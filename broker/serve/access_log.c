@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "broker/log.h"
+#include "broker/net/http_head.h"
 #include "broker/serve/route.h"
 
 /* The longest line: fixed words, a route template, five numbers and an address. */
@@ -34,11 +35,6 @@ typedef struct {
     gsize len;
     gboolean json; /* the format this line began in */
 } Line;
-
-static const char *const method_names[] = {
-    [HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
-    [HTTP_DELETE] = "DELETE", [HTTP_PATCH] = "PATCH", [HTTP_OPTIONS] = "OPTIONS", [HTTP_OTHER] = "OTHER",
-};
 
 static void line_text(Line *line, const char *text)
 {
@@ -140,7 +136,7 @@ gboolean access_log_add(AccessLog *log, const HttpDone *done, ConfigLogAddress a
     line_key(&line, "{\"time\":\"", "");
     line_time(log, &line, real_us);
     line_key(&line, "\",\"level\":\"info\",\"event\":\"access\",\"method\":\"", " info    access method=");
-    line_text(&line, method_names[MIN(done->method, HTTP_OTHER)]);
+    line_text(&line, http_method_name(done->method));
     line_key(&line, "\",\"route\":\"", " route=");
     line_text(&line, route_name(done->route));
     line_key(&line, "\",\"status\":", " status=");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who a request is from: parsing, truncation, and X-Forwarded-For only from configured proxies.
+ * Who a request is from: parsing, and X-Forwarded-For only from configured proxies.
  */
 #include "broker/net/client_address.h"
 
@@ -52,25 +52,10 @@ static void test_parse(void)
     g_assert_false(client_address_parse(longer, 200, address));
 }
 
-static void test_truncate(void)
-{
-    guint8 address[16];
-    char text[INET6_ADDRSTRLEN];
-    g_assert_true(client_address_parse("192.0.2.77", 10, address));
-    client_address_truncate(address);
-    client_address_print(address, text);
-    g_assert_cmpstr(text, ==, "192.0.2.0");
-    g_assert_true(client_address_parse("2001:db8:1:2:3::4", 17, address));
-    client_address_truncate(address);
-    client_address_print(address, text);
-    g_assert_cmpstr(text, ==, "2001:db8:1::");
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/client-address/resolve", test_resolve);
     g_test_add_func("/client-address/parse", test_parse);
-    g_test_add_func("/client-address/truncate", test_truncate);
     return g_test_run();
 }
