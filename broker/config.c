@@ -46,6 +46,9 @@ void config_unref(Config *config)
     g_free(config->trust_file);
     g_free(config->admin_tokens_file);
     g_clear_pointer(&config->proxies, g_array_unref);
+    g_free(config->store_dir);
+    g_free(config->read_tokens_file);
+    g_clear_pointer(&config->sources, g_ptr_array_unref);
     g_free(config);
 }
 
@@ -93,6 +96,10 @@ static Config *config_new_default(const char *data_dir)
     g_array_append_val(config->listen, listen);
     config->packs_dir = g_build_filename(data_dir, "packs", NULL);
     config->trust_file = g_build_filename(data_dir, "trusted_publishers.yaml", NULL);
+    config->store_dir = g_build_filename(data_dir, "store", NULL);
+    config->read_tokens_file = g_build_filename(data_dir, "read_tokens.json", NULL);
+    config->sources = g_ptr_array_new_with_free_func((GDestroyNotify)source_unref);
+    config->releases_kept = LIMIT_RELEASES_KEPT;
     config->signed_local = CONFIG_SIGNED_PREFERRED;
     config->signed_mirrors = CONFIG_SIGNED_REQUIRED;
     config->threads = CLAMP(g_get_num_processors(), 1, THREADS_DEFAULT_MAX);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "schema/error.h"
+#include "mirror/agent/source.h"
 
 /* An address to listen on. */
 typedef struct {
@@ -47,6 +47,10 @@ typedef struct {
         log_address;          /* how client addresses stand in the access log; default truncated (/24, /48) */
     gboolean log_access;      /* default TRUE */
     guint64 page_cache_bytes; /* per I/O thread */
+    char *store_dir;          /* absolute: <data>/store */
+    char *read_tokens_file;   /* absolute: <data>/read_tokens.json */
+    GPtrArray *sources;       /* of MirrorSource *: `mirrors`, then `peers`, in the order of the file */
+    guint releases_kept;      /* of every path, the served one included; ≥ 1 */
     struct {
         guint search_per_minute, register_per_minute; /* 0 = unlimited */
         guint nodes;

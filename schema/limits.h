@@ -64,6 +64,23 @@
 #define LIMIT_JOURNAL_CHANGES 20000     /* changes kept, all generations together */
 #define LIMIT_JOURNAL_STEPS 4096        /* generations kept */
 
+/* --- Mirrors --- */
+#define LIMIT_SOURCES 1000      /* mirrors and peers together */
+#define LIMIT_SOURCE_GLOBS 1000 /* include or exclude */
+#define LIMIT_SOURCE_INTERVAL_SECONDS 60
+#define LIMIT_SOURCE_INTERVAL_MIN_SECONDS 1
+#define LIMIT_SOURCE_BYTES (2ULL * 1024 * 1024 * 1024) /* received in one sync */
+#define LIMIT_SOURCE_SECONDS 900                       /* of one sync */
+#define LIMIT_SOURCE_FAILURES 5                        /* in a row: marked, and tried once a day */
+#define LIMIT_SOURCE_BACKOFF_SECONDS (24 * 3600)
+#define LIMIT_SHRINK_PERCENT 20    /* more gone at once (protocol): held until the operator confirms */
+#define LIMIT_RELEASES_KEPT 3      /* of every path, the served one included */
+#define LIMIT_MIRROR_HISTORY 10000 /* rows kept */
+#define LIMIT_AGENT_LINE_BYTES (1024 * 1024) /* one message between broker and agent */
+#define LIMIT_GIT_OBJECTS 20000000           /* in one fetched pack */
+#define LIMIT_READ_TOKENS 1000
+#define LIMIT_VIEWS 64 /* different sets of private packs that tokens show */
+
 /* --- Public HTTP --- */
 #define LIMIT_HTTP_TARGET_BYTES 8192 /* request target; longer: 414 */
 #define LIMIT_HTTP_HEAD_BYTES 16384  /* request line and headers; longer: 431 */

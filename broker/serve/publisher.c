@@ -52,6 +52,7 @@ void snapshot_unref(Snapshot *snapshot)
         return;
     config_unref(snapshot->config);
     catalog_unref(snapshot->catalog);
+    catalog_unref(snapshot->hidden);
     g_clear_pointer(&snapshot->root, pack_root_unref);
     g_ptr_array_unref(snapshot->tokens);
     trust_list_unref(snapshot->trust);
@@ -68,6 +69,7 @@ static Snapshot *snapshot_derive(Publisher *publisher, const Snapshot *from)
     snapshot->number = ++publisher->numbers;
     config_ref(snapshot->config);
     catalog_ref(snapshot->catalog);
+    catalog_ref(snapshot->hidden);
     if (snapshot->root != NULL)
         pack_root_ref(snapshot->root);
     g_ptr_array_ref(snapshot->tokens);
@@ -590,6 +592,7 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Ac
     g_atomic_ref_count_init(&publisher->current->refs);
     publisher->current->config = config_ref(config);
     publisher->current->catalog = catalog_new_empty();
+    publisher->current->hidden = catalog_new_empty();
     publisher->current->tokens = tokens;
     publisher->current->trust = trust_list_ref(trust);
     publisher->trust = trust;

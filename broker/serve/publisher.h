@@ -25,12 +25,14 @@
 #include "broker/search/search.h"
 #include "broker/serve/exchange_writer.h"
 #include "mirror/catalog/holdings.h"
+#include "mirror/store/mirror_db.h"
 
 typedef struct {
     gatomicrefcount refs;
     guint64 number; /* grows with every publication; key of everything derived from a snapshot */
     Config *config;
-    Catalog *catalog;
+    Catalog *catalog;   /* what everybody may see */
+    Catalog *hidden;    /* private packs, at their own paths; never NULL */
     PackRoot *root;     /* NULL: the packs directory does not exist */
     GPtrArray *tokens;  /* of char *: admin tokens */
     TrustList *trust;   /* by which the catalog was judged */
@@ -105,6 +107,28 @@ gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GE
 
 /* Takes the job over. */
 void publisher_scan(Publisher *publisher, ScanJob *job);
+/* What is mirrored at the start, of MirroredPack * (taken over). Before publisher_start. */
+void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs);
+
+/* A change of what is mirrored. */
+typedef struct {
+    GPtrArray *packs;  /* of MirroredPack *: to be served, or (`withdrawn`) no longer; owned */
+    Mailbox *reply_to; /* NULL: nobody waits, the job is freed */
+    MailFunc done;     /* gets the job and frees it, once the packs are served and searched */
+    gpointer user;
+    GPtrArray *problems; /* result, of MirrorProblem *: releases that are not as they should be; owned */
+} MirrorJob;
+typedef struct {
+    char *path;
+    guint8 digest[SHA256_BYTES];
+    gboolean is_private;
+    char *reason; /* one line */
+} MirrorProblem;
+void mirror_job_free(MirrorJob *job);
+/* Takes the job over. Each release is read from the release store, hashed and judged again; what is not as it
+ * was when it was installed is not served. */
+void publisher_mirror(Publisher *publisher, MirrorJob *job);
+
 /* New configuration (a reference is taken), tokens and trust list read again, everything judged anew if that
  * may change a verdict, then a full scan. Of several that wait for the indexer the last is carried out. */
 void publisher_reload(Publisher *publisher, Config *config);

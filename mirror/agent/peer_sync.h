@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mirroring a peer broker: checkpoint → journal or trie → which items are new to us → fetch their files →
+ * intake. docs/formats.md, "Catalog exchange".
+ *
+ * What is known of the peer's catalog is kept in <store>/peers/<id>.db (peer_state.h), and its trie in memory
+ * between syncs of one process, so that a sync costs what changed at the peer, whatever the size of its
+ * catalog. The file may be deleted; then the next sync walks the whole trie.
+ *
+ * A peer that goes back to an older generation (alarm "rollback"), signs two catalogs of one generation
+ * ("fork": both notes are kept below <store>/evidence/ and the peer is trusted no more until the operator
+ * resets it), is out of date ("stale"), sends what does not have the digests it promised ("mismatch"), or no
+ * longer takes our token ("token") is told apart; nothing of it is applied but in the case of "stale".
+ */
+#pragma once
+
+#include "mirror/agent/fetch.h"
+#include "mirror/agent/intake.h"
+
+typedef struct PeerSync PeerSync;
+
+/* What is shared by the syncs of one process: connections and tries. */
+PeerSync *peer_sync_new(void);
+void peer_sync_free(PeerSync *sync); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PeerSync, peer_sync_free)
+
+/* What it took, for benchmarks and progress. */
+typedef struct {
+    guint requests;
+    guint64 bytes; /* of bodies and heads, as received */
+} PeerSyncCost;
+
+/* Errors, of one line that begins with the peer's URL:
+ *   SIGNATURE  the checkpoint is not signed by the pinned key
+ *   CONFLICT   an alarm was raised, or the catalog kept changing while it was read
+ *   DENIED, NOT_FOUND, MALFORMED, LIMIT, UNTRUSTED, BUSY, IO   as fetch.h and intake.h say */
+gboolean peer_sync_run(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
+                       GError **error);

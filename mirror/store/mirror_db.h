@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * <data>/store/mirror.db: what is mirrored, from where, and what was refused. It is a source of truth for
+ * which release of a path is served, and for the oldest that may follow it (rollback), so every change is
+ * durable when its function returns.
+ *
+ * One process at a time writes (the broker, or the command line while no broker runs: whoever holds the data
+ * directory), on one thread; the agent process and others may open it for reading at the same time.
+ *
+ * Public and private packs are two name spaces: a private release never replaces, holds back or counts for a
+ * public one of the same path.
+ */
+#pragma once
+
+#include "mirror/catalog/pack_judge.h"
+#include "mirror/store/db.h"
+
+typedef struct MirrorDb MirrorDb;
+
+MirrorDb *mirror_db_open(const char *path, DbMode mode, GError **error);
+void mirror_db_close(MirrorDb *db); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirrorDb, mirror_db_close)
+
+/* --- What is served --- */
+
+/* A release that is installed in the release store and to be served at a path. */
+typedef struct {
+    char *path;
+    guint8 digest[SHA256_BYTES]; /* name of its directory in the release store */
+    guint8 content_sha256[SHA256_BYTES];
+    char *source; /* name of the source that brought it */
+    gboolean is_private;
+    PackPolicy policy;            /* by which it was accepted */
+    char *fingerprint;            /* of its publisher; "" unsigned */
+    char *publisher;              /* name; "" unknown */
+    char *version, *published_at; /* may be "" */
+    char *origin;       /* where exactly from, for people: a commit id, a peer's generation; may be "" */
+    gboolean withdrawn; /* remembered, not served */
+    gint64 installed_s; /* Unix time */
+} MirroredPack;
+
+void mirrored_pack_free(MirroredPack *pack);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirroredPack, mirrored_pack_free)
+MirroredPack *mirrored_pack_copy(const MirroredPack *pack);
+
+/* What is held at a path, served or withdrawn or remembered from a source that was removed; *ret NULL when
+ * nothing ever was. */
+gboolean mirror_db_held(MirrorDb *db, const char *path, gboolean is_private, MirroredPack **ret,
+                        GError **error);
+/* All that is to be served (not withdrawn, of a source that is still there), of MirroredPack *, owned. */
+GPtrArray *mirror_db_served(MirrorDb *db, GError **error);
+
+/* --- What a sync reports --- */
+
+typedef enum {
+    OUTCOME_INSTALLED, /* accepted, in the store: is to be served */
+    OUTCOME_WITHDRAWN, /* accepted tombstone */
+    OUTCOME_REFUSED,
+    OUTCOME_GONE, /* the source no longer has it */
+} SyncOutcome;
+
+/* One pack of one source. Strings owned. */
+typedef struct {
+    SyncOutcome outcome;
+    char *identity; /* by which the source recognizes this content without reading it (hex of an object id, of
+                       a digest); ≤ 128 bytes; "" for GONE */
+    MirroredPack *pack; /* `path` always; everything else for INSTALLED and WITHDRAWN */
+    AcceptRule rule;    /* of REFUSED */
+    char *reason;       /* of REFUSED: one line; else NULL */
+} SyncResult;
+
+void sync_result_free(SyncResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncResult, sync_result_free)
+
+/* Applies results (of SyncResult *) of a source in one transaction. `ret_changes` receives what changed in
+ * what is served, an array of MirroredPack * (owned; `withdrawn` TRUE: no longer served). OUTCOME_GONE only
+ * takes a pack out of what is served when `remove_gone`; it is remembered as gone in any case. A path that
+ * two sources bring: the newer release is served, whoever brought it (the order of release_accept); of
+ * unsigned ones, or of equals, the one that is held stays. What `results` says about a release that is older
+ * than what is held by now is recorded as refused (ACCEPT_ROLLBACK): the agent judged by what it could read
+ * then. */
+gboolean mirror_db_apply(MirrorDb *db, const char *source, GPtrArray *results, gboolean remove_gone,
+                         gint64 now_s, GPtrArray **ret_changes, GError **error);
+
+/* How a sync ended. */
+typedef struct {
+    gboolean ok;
+    const char *error;       /* one line when not ok */
+    const char *state;       /* of the source, to be handed to the next sync; NULL: leave as it is */
+    const char *policy_hash; /* by which everything up to `state` was judged; with `state` */
+    guint packs_seen;        /* packs that the source has and we want; with `state` */
+    gint64 now_s;
+} SyncEnd;
+gboolean mirror_db_end(MirrorDb *db, const char *source, const SyncEnd *end, GError **error);
+
+/* --- Sources --- */
+
+/* What is known of a source. Strings owned; never NULL but where said. */
+typedef struct {
+    char *name;
+    char *state;                  /* "" before the first success */
+    char *policy_hash;            /* "" before the first success */
+    gint64 last_try_s, last_ok_s; /* 0: never */
+    guint failures;               /* in a row */
+    char *last_error;             /* "" when the latest sync was good */
+    char *alarm; /* kind of an alarm that stands ("fork", "rollback", "stale", "shrink", …); "" none */
+    char *alarm_reason;
+    guint packs_seen, packs_served, packs_refused, packs_gone;
+} SourceRecord;
+
+void source_record_clear(SourceRecord *record);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SourceRecord, source_record_clear)
+
+gboolean mirror_db_source(MirrorDb *db, const char *source, SourceRecord *ret, GError **error);
+/* Tells which sources there are (names, NULL-terminated; `origins` are texts that identify where each fetches
+ * from). Forgets those that are gone, and what is known of one whose origin changed: their packs are no
+ * longer served unless another source brought the same release, but remain held against rollback.
+ * `ret_changes` as above. */
+gboolean mirror_db_set_sources(MirrorDb *db, const char *const *names, const char *const *origins,
+                               GPtrArray **ret_changes, GError **error);
+/* kind "" clears it. */
+gboolean mirror_db_set_alarm(MirrorDb *db, const char *source, const char *kind, const char *reason,
+                             gint64 now_s, GError **error);
+/* Makes the next sync look at everything again (after repair, or on the operator's wish). */
+gboolean mirror_db_forget_state(MirrorDb *db, const char *source, GError **error);
+
+/* What the source is known to have at a path: TRUE and *ret_identity (a new string) and outcome, or
+ * *ret_identity NULL. */
+gboolean mirror_db_known(MirrorDb *db, const char *source, const char *path, char **ret_identity,
+                         SyncOutcome *ret_outcome, AcceptRule *ret_rule, GError **error);
+/* Of all packs of a source, in the order of paths; `func` FALSE ends the walk. For status and for plans. */
+typedef gboolean (*MirrorDbPackFunc)(const char *path, const char *identity, SyncOutcome outcome,
+                                     AcceptRule rule, const char *reason, gint64 time_s, gpointer user);
+gboolean mirror_db_each(MirrorDb *db, const char *source, MirrorDbPackFunc func, gpointer user,
+                        GError **error);
+/* Refusals of all public (or of all) sources by rule, into ret[ACCEPT_RULES]. */
+gboolean mirror_db_count_refused(MirrorDb *db, gboolean only_public, guint64 ret[ACCEPT_RULES],
+                                 GError **error);
+
+/* --- History: what happened, newest first; bounded (LIMIT_MIRROR_HISTORY rows) --- */
+
+typedef struct {
+    gint64 id, time_s;
+    char *source, *path; /* path may be "" */
+    char *event;         /* "installed", "withdrawn", "refused", "removed", "failed", "alarm", "recovered" */
+    char *rule;          /* accept_rule_name of a refusal; else "" */
+    char *version;       /* may be "" */
+    char *digest;        /* hex; may be "" */
+    char *reason;        /* may be "" */
+} HistoryRow;
+
+void history_row_free(HistoryRow *row);
+/* At most `limit` rows with an id below `before` (0: from the newest), of one source and path prefix (NULL:
+ * all). */
+GPtrArray *mirror_db_history(MirrorDb *db, const char *source, const char *path, gint64 before, guint limit,
+                             GError **error);
+
+/* --- Reachability, for the collector of the release store --- */
+
+/* Digests (of GBytes *, 32 bytes, in a new set) of what is served, and of the last `keep` ≥ 1 releases of
+ * every path. */
+GHashTable *mirror_db_reachable(MirrorDb *db, guint keep, GError **error);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The release store, <data>/store: mirrored releases by digest, and what is being made of them.
+ *
+ *   releases/<digest in hex>/manifest.yaml, manifest.sig, wiki/…   verified, read-only, never changed again
+ *   tmp/<random>/                                                  staging; emptied by release_store_open
+ *   quarantine/<digest>.<time>/                                    what store check found damaged
+ *   git/<id>.git   peers/<id>.db   evidence/…   mirror.db   hashes.db   (other modules')
+ *
+ * A release appears in releases/ by one rename after everything in it is on disk, so whatever is there is
+ * whole, whatever crashed. Staging takes names and bytes from strangers: every limit of a pack is enforced
+ * while it is written, and nothing outside the staging directory can be reached.
+ *
+ * Blocking. A ReleaseStore may be used by one thread at a time; several processes may open the same store
+ * (the agent stages and installs, the broker reads and collects), one of them with `clean`.
+ */
+#pragma once
+
+#include "mirror/store/pack_scan.h"
+#include "signing/release.h"
+
+typedef struct ReleaseStore ReleaseStore;
+typedef struct Staging Staging;
+
+/* --- Life cycle --- */
+
+/* Opens or makes the store below `directory`. `clean`: removes everything in tmp/ (the caller is the only
+ * user). */
+ReleaseStore *release_store_open(const char *directory, gboolean clean, GError **error);
+void release_store_free(ReleaseStore *store); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReleaseStore, release_store_free)
+const char *release_store_releases_dir(const ReleaseStore *store);
+
+/* --- Staging --- */
+
+/* An empty pack to be filled. `path` is only for messages. */
+Staging *staging_new(ReleaseStore *store, const char *path, GError **error);
+/* Removes the staged files if they were not installed. NULL is fine. */
+void staging_free(Staging *staging);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Staging, staging_free)
+/* Puts one file in; `name` is relative to the pack ("manifest.yaml", "manifest.sig", "wiki/…"). MALFORMED or
+ * LIMIT (naming pack, file and rule) for a name that pack_path_check refuses, that has a segment beginning
+ * with a dot, that is not of a pack, that collides with another one where case does not count, and for what
+ * is beyond the limits of files, bytes per file and bytes per pack; IO, and LIMIT for a full disk. */
+gboolean staging_add(Staging *staging, const char *name, const void *data, gsize len, GError **error);
+/* The same with a file of an installed release that has these bytes already (hard link; IO and NOT_FOUND when
+ * it is not there: fetch it instead). */
+gboolean staging_link(Staging *staging, const char *name, const guint8 digest[SHA256_BYTES],
+                      const char *from_name, GError **error);
+/* What has been staged, hashed by the rules of pack_content.h. *ret_sig as there. */
+PackContent *staging_content(Staging *staging, guint threads, GBytes **ret_sig, GError **error);
+
+/* Installs what was staged (of Staging *, each with its digest set by staging_set_digest) durably: everything
+ * flushed, then renamed, then the directory flushed. A release that is there already is left as it is. Costs
+ * one flush for all, so batches are cheaper than singles. On failure what was not renamed is removed by
+ * staging_free. */
+void staging_set_digest(Staging *staging, const guint8 digest[SHA256_BYTES]);
+gboolean release_store_install(ReleaseStore *store, GPtrArray *stagings, GError **error);
+
+/* --- Queries --- */
+
+gboolean release_store_has(ReleaseStore *store, const guint8 digest[SHA256_BYTES]);
+/* Sizes and counts; walks the directories. */
+typedef struct {
+    guint releases, quarantined;
+    guint64 release_bytes, git_bytes, other_bytes; /* allocated on disk */
+    guint64 disk_free_bytes, disk_total_bytes;
+} StoreUsage;
+gboolean release_store_usage(ReleaseStore *store, StoreUsage *ret, GError **error);
+/* Only the last two members: cheap. */
+gboolean release_store_space(ReleaseStore *store, StoreUsage *ret, GError **error);
+
+/* --- Collecting and checking --- */
+
+typedef struct {
+    guint kept, removed, failed;
+    guint64 removed_bytes;
+} StoreCollection;
+/* Removes releases that are not in `reachable` (set of GBytes * of 32 bytes) and were installed more than
+ * `grace_s` ago (what the agent has just installed may not be known yet); moves them to tmp/ first, so that a
+ * crash leaves no half release. `dry_run`: only counts. `func` (may be NULL) hears of each. */
+typedef void (*StoreFunc)(const char *digest, guint64 bytes, gpointer user);
+gboolean release_store_collect(ReleaseStore *store, GHashTable *reachable, gint64 grace_s, gboolean dry_run,
+                               StoreFunc func, gpointer user, StoreCollection *ret, GError **error);
+/* Reads a release again and compares it with its name: TRUE and *ret_problem NULL when it is whole, else what
+ * is wrong with it in one line (a new string). Only releases with a signed release part, or without any other
+ * file than those that content_sha256 covers, can be compared whole; for the others the covered files are. */
+gboolean release_store_check(ReleaseStore *store, const guint8 digest[SHA256_BYTES], guint threads,
+                             char **ret_problem, GError **error);
+/* All digests that are there (of GBytes *), sorted. */
+GPtrArray *release_store_list(ReleaseStore *store, GError **error);
+/* Moves a release out of the way. */
+gboolean release_store_quarantine(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GError **error);
