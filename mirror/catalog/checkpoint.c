@@ -10,6 +10,11 @@
 #define TIME_CHARS 20
 #define GENERATION_MAX ((G_GUINT64_CONSTANT(1) << 53) - 1)
 
+gboolean catalog_view_is_valid(const char *view)
+{
+    return strlen(view) == CATALOG_VIEW_CHARS && strspn(view, "0123456789abcdef") == CATALOG_VIEW_CHARS;
+}
+
 /* --- Signing --- */
 
 static char *time_line(const char *key, gint64 time_s)
@@ -28,6 +33,7 @@ char *catalog_checkpoint_sign(CatalogCheckpoint *checkpoint, const char *broker_
                     broker_name);
         return NULL;
     }
+    g_assert(checkpoint->view[0] == '\0' || catalog_view_is_valid(checkpoint->view));
     checkpoint->expires_s = checkpoint->time_s + CATALOG_CHECKPOINT_SECONDS;
     g_autoptr(Checkpoint) body = g_new0(Checkpoint, 1);
     body->origin = g_strconcat(broker_name, ORIGIN_TAIL, NULL);
@@ -38,6 +44,8 @@ char *catalog_checkpoint_sign(CatalogCheckpoint *checkpoint, const char *broker_
                     g_strdup_printf("generation %" G_GUINT64_FORMAT, checkpoint->generation));
     g_ptr_array_add(body->extensions, time_line("time", checkpoint->time_s));
     g_ptr_array_add(body->extensions, time_line("expires", checkpoint->expires_s));
+    if (checkpoint->view[0] != '\0')
+        g_ptr_array_add(body->extensions, g_strconcat("view ", checkpoint->view, NULL));
     g_autofree char *text = checkpoint_print(body);
     return note_sign(text, broker_name, key, error);
 }
@@ -71,6 +79,18 @@ static gboolean read_generation(const Checkpoint *body, guint64 *ret)
            g_ascii_string_to_unsigned(text, 10, 1, GENERATION_MAX, ret, NULL);
 }
 
+/* A checkpoint without the line is that of the public catalog. */
+static gboolean read_view(const Checkpoint *body, char ret[CATALOG_VIEW_CHARS + 1])
+{
+    const char *text = checkpoint_extension(body, "view");
+    if (text == NULL)
+        text = "";
+    else if (!catalog_view_is_valid(text))
+        return FALSE;
+    g_strlcpy(ret, text, CATALOG_VIEW_CHARS + 1);
+    return TRUE;
+}
+
 static gboolean read_body(const Checkpoint *body, CatalogCheckpoint *ret, GError **error)
 {
     if (strlen(body->origin) <= strlen(ORIGIN_TAIL) || !g_str_has_suffix(body->origin, ORIGIN_TAIL))
@@ -83,6 +103,8 @@ static gboolean read_body(const Checkpoint *body, CatalogCheckpoint *ret, GError
         return refuse(error, "no lines 'time' and 'expires' with times like 2026-01-31T12:00:00Z");
     if (ret->expires_s < ret->time_s)
         return refuse(error, "it expires before it was made");
+    if (!read_view(body, ret->view))
+        return refuse(error, "its line 'view' has no 16 lower-case hexadecimal digits");
     ret->count = body->size;
     memcpy(ret->root, body->root, SHA256_BYTES);
     return TRUE;

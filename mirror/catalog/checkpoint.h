@@ -9,6 +9,7 @@
  *   generation 1795223482
  *   time 2026-11-21T01:11:22Z
  *   expires 2026-11-23T01:11:22Z      48 hours later
+ *   view 1f0c5a7be2d94836             only for a view: which one (docs/formats.md, "Visibility")
  *
  *   — library.example <key id and signature>
  *
@@ -19,15 +20,20 @@
 #include "signing/note.h"
 
 #define CATALOG_CHECKPOINT_SECONDS (48 * 3600) /* how long one is good for */
+#define CATALOG_VIEW_CHARS 16                  /* lower-case hexadecimal digits that name a view */
 
 typedef struct {
     guint64 count;
     guint8 root[SHA256_BYTES];
     guint64 generation;
     gint64 time_s, expires_s;
+    char view[CATALOG_VIEW_CHARS + 1]; /* "": the public catalog, which has no such line */
 } CatalogCheckpoint;
 
-/* The note; expires_s is set to its right value first. MALFORMED when the name cannot stand in a note. */
+/* TRUE for the name of a view: CATALOG_VIEW_CHARS lower-case hexadecimal digits. */
+gboolean catalog_view_is_valid(const char *view);
+/* The note; expires_s is set to its right value first. The view is "" or valid. MALFORMED when the name
+ * cannot stand in a note. */
 char *catalog_checkpoint_sign(CatalogCheckpoint *checkpoint, const char *broker_name, const SecretKey *key,
                               GError **error);
 /* Reads a note whose bytes come from anywhere. With a key, it must be signed by it under the name of the

@@ -34,6 +34,8 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
         return 0;
     g_assert_true(catalog_checkpoint_open(note, strlen(note), &public, &again, NULL, &error));
     g_assert_true(again.count == checkpoint.count && again.generation == checkpoint.generation);
+    g_assert_true(checkpoint.view[0] == '\0' || catalog_view_is_valid(checkpoint.view));
+    g_assert_cmpstr(again.view, ==, checkpoint.view);
     g_assert_true(again.time_s == checkpoint.time_s && again.expires_s == checkpoint.expires_s);
     g_assert_cmpmem(again.root, SHA256_BYTES, checkpoint.root, SHA256_BYTES);
     return 0;

@@ -113,6 +113,11 @@ static void test_bad_texts(void)
         {"time 2026-01-02T03:04:05Z", "time 2026-02-30T03:04:05Z"},
         {"expires 2026-01-04T03:04:05Z", "expires 2026-01-01T03:04:05Z"},
         {"expires 2026-01-04T03:04:05Z\n", ""},
+        {"05Z\n\n", "05Z\nview \n\n"},
+        {"05Z\n\n", "05Z\nview 0123456789abcde\n\n"},
+        {"05Z\n\n", "05Z\nview 0123456789abcdef0\n\n"},
+        {"05Z\n\n", "05Z\nview 0123456789ABCDEF\n\n"},
+        {"05Z\n\n", "05Z\nview  123456789abcdef\n\n"},
     };
     g_auto(Vector) vector;
     vector_init(&vector);
@@ -122,6 +127,22 @@ static void test_bad_texts(void)
         assert_refused(note->str, NULL, KONTOR_ERROR_MALFORMED);
     }
     assert_refused("", NULL, KONTOR_ERROR_MALFORMED);
+}
+
+/* A view says which one it is, after all the lines that every checkpoint has. */
+static void test_view(void)
+{
+    g_auto(Vector) vector;
+    vector_init(&vector);
+    CatalogCheckpoint checkpoint = {.generation = 7, .time_s = 1767323045, .view = "0123456789abcdef"};
+    CatalogCheckpoint read = {0};
+    g_autofree char *note = catalog_checkpoint_sign(&checkpoint, "library.example", vector.key, NULL);
+    g_assert_nonnull(strstr(note, "\nexpires 2026-01-04T03:04:05Z\nview 0123456789abcdef\n\n"));
+    g_assert_true(catalog_checkpoint_open(note, strlen(note), &vector.public, &read, NULL, NULL));
+    g_assert_cmpstr(read.view, ==, "0123456789abcdef");
+    g_assert_true(
+        catalog_checkpoint_open(vector.note, strlen(vector.note), &vector.public, &read, NULL, NULL));
+    g_assert_cmpstr(read.view, ==, "");
 }
 
 static void test_bad_names(void)
@@ -145,6 +166,7 @@ int main(int argc, char **argv)
     g_test_add_func("/catalog-checkpoint/other-keys", test_other_keys);
     g_test_add_func("/catalog-checkpoint/every-byte", test_every_byte_counts);
     g_test_add_func("/catalog-checkpoint/bad-texts", test_bad_texts);
+    g_test_add_func("/catalog-checkpoint/view", test_view);
     g_test_add_func("/catalog-checkpoint/bad-names", test_bad_names);
     return g_test_run();
 }
