@@ -594,10 +594,10 @@ char *key_file_print_minisign(const PublicKey *key, const guint8 *number)
     guint64 shown = 0;
     derive_number(key, derived);
     number = number != NULL ? number : derived;
-    /* minisign shows its number as a little-endian integer. */
+    /* minisign shows its number as a little-endian integer, without leading zeros. */
     for (guint i = KEY_NUMBER_BYTES; i > 0; i--)
         shown = shown << 8 | number[i - 1];
-    g_autofree char *comment = g_strdup_printf(MINISIGN_COMMENT " %016" G_GINT64_MODIFIER "X", shown);
+    g_autofree char *comment = g_strdup_printf(MINISIGN_COMMENT " %" G_GINT64_MODIFIER "X", shown);
     return print_signify(key, number, comment);
 }
 

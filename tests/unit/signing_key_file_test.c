@@ -272,7 +272,7 @@ static void test_minisign_and_signify(void)
     secret_key_public(key, &public_key);
     g_autofree char *minisign = key_file_print_minisign(&public_key, number);
     g_assert_cmpstr(minisign, ==,
-                    "untrusted comment: minisign public key 0807060504030201\n"
+                    "untrusted comment: minisign public key 807060504030201\n"
                     "RWQBAgMEBQYHCNdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea\n");
     g_assert_cmpint(key_file_kind(minisign, strlen(minisign)), ==, KEY_FILE_MINISIGN_PUBLIC);
     g_autoptr(KeyFile) file = parse_ok(minisign, NULL);
