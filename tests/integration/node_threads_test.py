@@ -9,7 +9,7 @@ from lib import broker, node, packs
 class Threads(broker.BrokerTest):
     def serving(self):
         return self.broker(config="limits: {register_per_minute: 0, search_per_minute: 0}\n", threads=2,
-                           prepare=lambda b: packs.library(b.packs))
+                           prepare=lambda b: packs.library(b.packs)).wait_serving()
 
     def register_all(self, kontor, identities):
         """Registers many Nodes, all messages first and all answers afterwards."""
