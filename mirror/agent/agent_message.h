@@ -15,8 +15,8 @@ typedef struct {
     MirrorSource *source;
     char *trust_file; /* absolute */
     char *state, *known_policy_hash;
-    gboolean prune, full;
-    guint seconds; /* the deadline, from now */
+    gboolean prune, full, reset; /* as in SyncJob */
+    guint seconds;               /* the deadline, from now */
 } AgentJob;
 void agent_job_clear(AgentJob *job);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AgentJob, agent_job_clear)

@@ -4,9 +4,14 @@
  * (signing/release.h) with what is held → policy of the source → installed, or refused with a reason. Git and
  * peer sources differ only in where the bytes come from.
  *
- * An Intake lives for one sync. Accepted packs are gathered and installed in batches; only what is durably in
- * the store is reported. Everything else that a source does (deadline, bytes, progress) goes through it, too,
- * so that both kinds behave the same.
+ * What is served is never replaced by something of less standing: neither an unsigned pack nor one by a key
+ * that policy merely tolerates replaces what another publisher has signed, and neither takes over a path that
+ * another source holds (ACCEPT_HIJACK). Without a signed release a digest covers manifest and pages only; the
+ * pack's other files are installed with it, and do not make it another release.
+ *
+ * An Intake lives for one sync and belongs to one thread. Accepted packs are gathered and installed in
+ * batches; only what is durably in the store is reported. Everything else that a source does (deadline,
+ * bytes, progress) goes through it, too, so that both kinds behave the same.
  */
 #pragma once
 
@@ -27,7 +32,7 @@ typedef struct {
     guint64 objects, objects_total; /* git objects or files; total 0: not known yet */
     guint64 bytes;                  /* received */
     guint packs, packs_total;       /* looked at; to look at */
-    guint installed, refused;
+    guint installed, refused;       /* counted by the intake; the others by the sync */
 } SyncProgress;
 
 /* Whoever runs the sync. Called on the thread that syncs. */
@@ -52,6 +57,8 @@ typedef struct {
     const char *store_dir;         /* absolute; git/, peers/ and evidence/ are below it */
     gboolean prune;     /* the operator confirms what would be held back because too much is gone */
     gboolean full;      /* look at everything, whatever `state` says */
+    gboolean reset;     /* the operator has looked at a fork or rollback: trust the peer's present checkpoint
+                           again */
     gint64 deadline_us; /* monotonic */
     guint threads;
     SyncHooks hooks;
@@ -67,6 +74,14 @@ typedef struct {
 void sync_done_clear(SyncDone *done);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SyncDone, sync_done_clear)
 
+/* A batch is installed when it has so many packs or bytes, or when its first pack has waited so long. */
+#define INTAKE_BATCH_PACKS 64
+#define INTAKE_BATCH_BYTES (64 * 1024 * 1024)
+#define INTAKE_BATCH_MS 200
+
+/* What a source may call its contents; mirror.db keeps a little more (see intake_knows). */
+#define INTAKE_IDENTITY_BYTES 100
+
 typedef struct Intake Intake;
 
 Intake *intake_new(const SyncJob *job);
@@ -75,7 +90,9 @@ void intake_free(Intake *intake);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Intake, intake_free)
 
 /* TRUE when a pack of that identity needs no look: it was installed, withdrawn or refused before by the same
- * policy, and what was installed is still in the store. FALSE in doubt. */
+ * policy, and what was installed is still in the store. FALSE in doubt. The identity in mirror.db has the
+ * policy added (so that syncs that end early do not begin anew after a change of it): ask here whether a pack
+ * is known, do not compare it with mirror_db_known. */
 gboolean intake_knows(Intake *intake, const char *path, const char *identity);
 /* An empty pack to fill for intake_offer; errors of staging_new. */
 Staging *intake_stage(Intake *intake, const char *path, GError **error);
@@ -88,7 +105,8 @@ gboolean intake_offer(Intake *intake, const char *path, const char *identity, co
 void intake_refuse(Intake *intake, const char *path, const char *identity, AcceptRule rule,
                    const char *reason);
 void intake_gone(Intake *intake, const char *path);
-/* Installs and reports what is gathered. To be called at the end; happens by itself when a batch is full. */
+/* Installs and reports what is gathered. To be called at the end; happens by itself when a batch is full or
+ * INTAKE_BATCH_MS old. */
 gboolean intake_flush(Intake *intake, GError **error);
 
 /* FALSE with BUSY when the deadline has passed. */

@@ -66,8 +66,7 @@ static void accept_input(const CatalogPack *place, const PackContent *content,
         accept_input_set_sig(ret, place->signature);
 }
 
-/* Says nothing against the signature itself. */
-static gboolean is_about_trust(AcceptRule rule)
+gboolean pack_judge_tolerates(AcceptRule rule)
 {
     return rule == ACCEPT_UNTRUSTED || rule == ACCEPT_EXPIRED || rule == ACCEPT_NOT_FOR_PATH;
 }
@@ -81,11 +80,9 @@ static TrustList *list_of_one(const char *fingerprint)
     return list;
 }
 
-/* Trust is asked before the signature is checked. What an unknown key has signed must fit all the same: if
- * it does not, that is the verdict. */
-static void judge(const AcceptInput *input, AcceptVerdict *ret)
+void pack_judge_accept(const AcceptInput *input, AcceptVerdict *ret)
 {
-    if (release_accept(input, ret) || !is_about_trust(ret->rule))
+    if (release_accept(input, ret) || !pack_judge_tolerates(ret->rule))
         return;
     g_autoptr(TrustList) trusting = list_of_one(ret->fingerprint);
     AcceptInput again = *input;
@@ -104,7 +101,7 @@ static void take_verdict(CatalogRelease *release, const CatalogPack *place, Acce
     release->rule = verdict->rule;
     release->reason = g_steal_pointer(&verdict->reason);
     /* Whose signature does not fit has signed nothing here. */
-    if (verdict->rule != ACCEPT_OK && !is_about_trust(verdict->rule))
+    if (verdict->rule != ACCEPT_OK && !pack_judge_tolerates(verdict->rule))
         return;
     g_strlcpy(release->fingerprint, verdict->fingerprint, sizeof release->fingerprint);
     g_free(release->publisher);
@@ -126,7 +123,7 @@ static gboolean is_refused(const CatalogRelease *release, PackPolicy policy)
         return FALSE;
     case PACK_POLICY_PREFERRED:
         return release->rule != ACCEPT_OK && release->rule != ACCEPT_UNSIGNED &&
-               !is_about_trust(release->rule);
+               !pack_judge_tolerates(release->rule);
     case PACK_POLICY_REQUIRED:
         return release->rule != ACCEPT_OK;
     }
@@ -147,7 +144,7 @@ CatalogPack *pack_judge(CatalogPack *scanned, const PackJudgeOptions *options)
         AcceptInput input;
         g_auto(AcceptVerdict) verdict = {0};
         accept_input(scanned, content, options, &input);
-        judge(&input, &verdict);
+        pack_judge_accept(&input, &verdict);
         take_verdict(&release, scanned, &verdict);
         if (is_refused(&release, options->policy))
             refused = g_strdup_printf("not served: %s", release.reason);

@@ -30,6 +30,12 @@ CatalogPack *pack_judge(CatalogPack *scanned, const PackJudgeOptions *options);
 /* The same for an array (of CatalogPack *) with `threads` (≥ 1) threads; the new array has the same order and
  * owns its elements. */
 GPtrArray *pack_judge_all(GPtrArray *scanned, const PackJudgeOptions *options, guint threads);
+/* release_accept as policy "preferred" needs it. Trust is asked before the signature is checked, but what an
+ * unknown key has signed must fit all the same: if it does not, that is the verdict. Fills `ret` in any case;
+ * the caller clears it. */
+void pack_judge_accept(const AcceptInput *input, AcceptVerdict *ret);
+/* TRUE for the rules that say nothing against the signature itself, only whose it is. */
+gboolean pack_judge_tolerates(AcceptRule rule);
 /* TRUE when both say the same of the same scanned place. */
 gboolean pack_judge_same(const CatalogPack *a, const CatalogPack *b);
 /* The earliest time after `now` at which a verdict by this list can change by itself, because an entry ends;

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An offered pack is hashed and judged at once, because its verdict needs nothing but itself and what is
+ * held. What is accepted waits in the batch as staged files and as the result that will be reported; both are
+ * in step. Flushing installs the files with one flush of the disk for all, then reports.
+ */
+#include "mirror/agent/intake.h"
+
+#include <string.h>
+
+#include "mirror/agent/intake_judge.h"
+#include "schema/limits.h"
+
+#define POLICY_TAG_CHARS 16 /* of the policy's hash, in the identities that mirror.db keeps */
+
+struct Intake {
+    const SyncJob *job;
+    SyncProgress progress;
+    GPtrArray *stagings; /* of Staging * */
+    GPtrArray *results;  /* of SyncResult *, of the same index */
+    guint64 batch_bytes;
+    gint64 batch_began_us; /* of its first pack */
+};
+
+void sync_done_clear(SyncDone *done)
+{
+    g_clear_pointer(&done->state, g_free);
+}
+
+/* --- Life cycle --- */
+
+Intake *intake_new(const SyncJob *job)
+{
+    Intake *intake = g_new0(Intake, 1);
+    intake->job = job;
+    intake->stagings = g_ptr_array_new_with_free_func((GDestroyNotify)staging_free);
+    intake->results = g_ptr_array_new_with_free_func((GDestroyNotify)sync_result_free);
+    return intake;
+}
+
+void intake_free(Intake *intake)
+{
+    if (intake == NULL)
+        return;
+    g_ptr_array_unref(intake->stagings);
+    g_ptr_array_unref(intake->results);
+    g_free(intake);
+}
+
+/* --- Reporting --- */
+
+static void report(Intake *intake, SyncResult *result)
+{
+    intake->job->hooks.result(result, intake->job->hooks.user);
+}
+
+/* The policy is part of what is known, so that a pack is looked at again when another one applies. */
+static char *tagged_identity(const Intake *intake, const char *identity)
+{
+    g_assert(strlen(identity) <= INTAKE_IDENTITY_BYTES);
+    return g_strdup_printf("%s.%.*s", identity, POLICY_TAG_CHARS, intake->job->policy_hash);
+}
+
+/* `identity` is taken over. */
+static SyncResult *result_new(const Intake *intake, SyncOutcome outcome, const char *path, char *identity)
+{
+    SyncResult *result = g_new0(SyncResult, 1);
+    MirroredPack *pack = g_new0(MirroredPack, 1);
+    pack->path = g_strdup(path);
+    pack->source = g_strdup(intake->job->source->name);
+    pack->is_private = intake->job->source->is_private;
+    pack->policy = intake->job->source->policy;
+    pack->fingerprint = g_strdup("");
+    pack->publisher = g_strdup("");
+    pack->version = g_strdup("");
+    pack->published_at = g_strdup("");
+    pack->origin = g_strdup("");
+    result->outcome = outcome;
+    result->identity = identity;
+    result->pack = pack;
+    return result;
+}
+
+void intake_refuse(Intake *intake, const char *path, const char *identity, AcceptRule rule,
+                   const char *reason)
+{
+    SyncResult *result = result_new(intake, OUTCOME_REFUSED, path, tagged_identity(intake, identity));
+    result->rule = rule;
+    result->reason = g_strdup(reason);
+    intake->progress.refused++;
+    report(intake, result);
+}
+
+void intake_gone(Intake *intake, const char *path)
+{
+    report(intake, result_new(intake, OUTCOME_GONE, path, g_strdup("")));
+}
+
+SyncProgress *intake_progress_of(Intake *intake)
+{
+    return &intake->progress;
+}
+
+void intake_progress(Intake *intake)
+{
+    intake->job->hooks.progress(&intake->progress, intake->job->hooks.user);
+}
+
+void intake_alarm(Intake *intake, const char *kind, const char *reason)
+{
+    intake->job->hooks.alarm(kind, reason, intake->job->hooks.user);
+}
+
+/* --- The batch --- */
+
+static void report_batch(Intake *intake)
+{
+    for (guint i = 0; i < intake->results->len; i++) {
+        intake->progress.installed++;
+        report(intake, g_steal_pointer(&g_ptr_array_index(intake->results, i)));
+    }
+}
+
+gboolean intake_flush(Intake *intake, GError **error)
+{
+    if (intake->stagings->len == 0)
+        return TRUE;
+    SyncPhase before = intake->progress.phase;
+    intake->progress.phase = SYNC_PHASE_INSTALL;
+    intake_progress(intake);
+    gboolean installed = release_store_install(intake->job->store, intake->stagings, error);
+    if (installed)
+        report_batch(intake);
+    g_ptr_array_set_size(intake->stagings, 0);
+    g_ptr_array_set_size(intake->results, 0);
+    intake->batch_bytes = 0;
+    intake->progress.phase = before;
+    intake_progress(intake);
+    return installed;
+}
+
+static gboolean batch_is_due(const Intake *intake)
+{
+    return intake->stagings->len > 0 &&
+           (intake->stagings->len >= INTAKE_BATCH_PACKS || intake->batch_bytes >= INTAKE_BATCH_BYTES ||
+            g_get_monotonic_time() - intake->batch_began_us >= INTAKE_BATCH_MS * G_TIME_SPAN_MILLISECOND);
+}
+
+static gboolean flush_if_due(Intake *intake, GError **error)
+{
+    return !batch_is_due(intake) || intake_flush(intake, error);
+}
+
+static void batch_add(Intake *intake, Staging *staging, SyncResult *result, guint64 bytes)
+{
+    if (intake->stagings->len == 0)
+        intake->batch_began_us = g_get_monotonic_time();
+    g_ptr_array_add(intake->stagings, staging);
+    g_ptr_array_add(intake->results, result);
+    intake->batch_bytes += bytes;
+}
+
+/* --- Judging --- */
+
+/* In doubt it is still there. */
+static gboolean source_is_gone(MirrorDb *db, const char *source)
+{
+    g_auto(SourceRecord) record = {0};
+    g_autoptr(GError) error = NULL;
+    return !mirror_db_source(db, source, &record, &error) &&
+           g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND);
+}
+
+/* FALSE when what is held cannot be read. */
+static gboolean judge(const Intake *intake, IntakeCase *pack, AcceptVerdict *ret, GError **error)
+{
+    const SyncJob *job = intake->job;
+    g_autoptr(MirroredPack) held = NULL;
+    if (!mirror_db_held(job->db, pack->path, job->source->is_private, &held, error))
+        return FALSE;
+    pack->source = job->source;
+    pack->trust = job->trust;
+    pack->held = held;
+    pack->held_is_orphan = held != NULL && source_is_gone(job->db, held->source);
+    pack->now = g_get_real_time() / G_USEC_PER_SEC;
+    intake_judge(pack, ret);
+    return TRUE;
+}
+
+static void take_verdict(MirroredPack *pack, AcceptVerdict *verdict, const char *origin)
+{
+    memcpy(pack->digest, verdict->digest, SHA256_BYTES);
+    memcpy(pack->content_sha256, verdict->content_sha256, SHA256_BYTES);
+    g_free(pack->fingerprint);
+    g_free(pack->publisher);
+    g_free(pack->version);
+    g_free(pack->published_at);
+    g_free(pack->origin);
+    pack->fingerprint = g_strdup(verdict->fingerprint);
+    pack->publisher = g_steal_pointer(&verdict->signer_name);
+    pack->version = g_steal_pointer(&verdict->version);
+    pack->published_at = g_steal_pointer(&verdict->published_at);
+    pack->origin = g_strdup(origin);
+    pack->installed_s = g_get_real_time() / G_USEC_PER_SEC;
+}
+
+static SyncResult *accepted_result(const Intake *intake, const char *path, const char *identity,
+                                   const char *origin, AcceptVerdict *verdict)
+{
+    gboolean withdrawn = verdict->rule == ACCEPT_WITHDRAWN;
+    SyncResult *result = result_new(intake, withdrawn ? OUTCOME_WITHDRAWN : OUTCOME_INSTALLED, path,
+                                    tagged_identity(intake, identity));
+    take_verdict(result->pack, verdict, origin);
+    result->pack->withdrawn = withdrawn;
+    return result;
+}
+
+gboolean intake_offer(Intake *intake, const char *path, const char *identity, const char *origin,
+                      Staging *staging, const guint8 *expected_digest, GError **error)
+{
+    g_autoptr(Staging) owned = staging;
+    g_autoptr(GBytes) sig = NULL;
+    g_auto(AcceptVerdict) verdict = {0};
+    if (!intake_in_time(intake, error))
+        return FALSE;
+    g_autoptr(PackContent) content = staging_content(staging, intake->job->threads, &sig, error);
+    IntakeCase pack = {.path = path, .content = content, .sig = sig, .expected_digest = expected_digest};
+    if (content == NULL || !judge(intake, &pack, &verdict, error))
+        return FALSE;
+    if (verdict.rule == ACCEPT_OK) {
+        staging_set_digest(staging, verdict.digest);
+        SyncResult *result = accepted_result(intake, path, identity, origin, &verdict);
+        batch_add(intake, g_steal_pointer(&owned), result, content->bytes);
+    } else if (verdict.rule == ACCEPT_WITHDRAWN) {
+        report(intake, accepted_result(intake, path, identity, origin, &verdict));
+    } else {
+        intake_refuse(intake, path, identity, verdict.rule, verdict.reason);
+    }
+    return flush_if_due(intake, error);
+}
+
+Staging *intake_stage(Intake *intake, const char *path, GError **error)
+{
+    if (!intake_in_time(intake, error) || !flush_if_due(intake, error))
+        return NULL;
+    return staging_new(intake->job->store, path, error);
+}
+
+/* --- Queries --- */
+
+/* What is held at the path, whoever brought it, is in the store or needs not be. */
+static gboolean held_is_there(const Intake *intake, const char *path)
+{
+    const SyncJob *job = intake->job;
+    g_autoptr(MirroredPack) held = NULL;
+    return mirror_db_held(job->db, path, job->source->is_private, &held, NULL) && held != NULL &&
+           (held->withdrawn || release_store_has(job->store, held->digest));
+}
+
+gboolean intake_knows(Intake *intake, const char *path, const char *identity)
+{
+    const SyncJob *job = intake->job;
+    g_autofree char *known = NULL;
+    g_autofree char *tagged = tagged_identity(intake, identity);
+    SyncOutcome outcome = OUTCOME_GONE;
+    AcceptRule rule = ACCEPT_OK;
+    if (job->full || !mirror_db_known(job->db, job->source->name, path, &known, &outcome, &rule, NULL) ||
+        g_strcmp0(known, tagged) != 0 || outcome == OUTCOME_GONE)
+        return FALSE;
+    return outcome != OUTCOME_INSTALLED || held_is_there(intake, path);
+}
+
+gboolean intake_in_time(const Intake *intake, GError **error)
+{
+    if (g_get_monotonic_time() < intake->job->deadline_us)
+        return TRUE;
+    g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY, "out of time; it goes on with the next sync");
+    return FALSE;
+}
