@@ -67,10 +67,16 @@
 /* --- Mirrors --- */
 #define LIMIT_SOURCES 1000      /* mirrors and peers together */
 #define LIMIT_SOURCE_GLOBS 1000 /* include or exclude */
+#define LIMIT_SOURCE_NAME_BYTES 64
+#define LIMIT_SOURCE_REF_BYTES 255   /* a branch or tag */
+#define LIMIT_SOURCE_USER_BYTES 255  /* a user name */
+#define LIMIT_SOURCE_FILE_BYTES 4095 /* the name of a file of credentials */
 #define LIMIT_SOURCE_INTERVAL_SECONDS 60
 #define LIMIT_SOURCE_INTERVAL_MIN_SECONDS 1
+#define LIMIT_SOURCE_INTERVAL_MAX_SECONDS (365 * 24 * 3600)
 #define LIMIT_SOURCE_BYTES (2ULL * 1024 * 1024 * 1024) /* received in one sync */
 #define LIMIT_SOURCE_SECONDS 900                       /* of one sync */
+#define LIMIT_SOURCE_SECONDS_MAX (24 * 3600)           /* … that may be configured */
 #define LIMIT_SOURCE_FAILURES 5                        /* in a row: marked, and tried once a day */
 #define LIMIT_SOURCE_BACKOFF_SECONDS (24 * 3600)
 #define LIMIT_SHRINK_PERCENT 20    /* more gone at once (protocol): held until the operator confirms */
@@ -79,6 +85,9 @@
 #define LIMIT_AGENT_LINE_BYTES (1024 * 1024) /* one message between broker and agent */
 #define LIMIT_GIT_OBJECTS 20000000           /* in one fetched pack */
 #define LIMIT_READ_TOKENS 1000
+#define LIMIT_READ_TOKENS_BYTES (8 * 1024 * 1024) /* the file that knows them */
+#define LIMIT_READ_TOKEN_NAME_BYTES 64
+#define LIMIT_READ_TOKEN_PATHS 100 /* globs of one token */
 #define LIMIT_VIEWS 64 /* different sets of private packs that tokens show */
 
 /* --- Public HTTP --- */
