@@ -49,6 +49,7 @@ void config_unref(Config *config)
     g_free(config->store_dir);
     g_free(config->read_tokens_file);
     g_clear_pointer(&config->sources, g_ptr_array_unref);
+    g_clear_pointer(&config->warnings, g_ptr_array_unref);
     g_free(config);
 }
 
@@ -99,6 +100,7 @@ static Config *config_new_default(const char *data_dir)
     config->store_dir = g_build_filename(data_dir, "store", NULL);
     config->read_tokens_file = g_build_filename(data_dir, "read_tokens.json", NULL);
     config->sources = g_ptr_array_new_with_free_func((GDestroyNotify)source_unref);
+    config->warnings = g_ptr_array_new_with_free_func(g_free);
     config->releases_kept = LIMIT_RELEASES_KEPT;
     config->signed_local = CONFIG_SIGNED_PREFERRED;
     config->signed_mirrors = CONFIG_SIGNED_REQUIRED;

@@ -51,6 +51,7 @@ typedef struct {
     char *read_tokens_file;   /* absolute: <data>/read_tokens.json */
     GPtrArray *sources;       /* of MirrorSource *: `mirrors`, then `peers`, in the order of the file */
     guint releases_kept;      /* of every path, the served one included; ≥ 1 */
+    GPtrArray *warnings;      /* of char *: "FILE:LINE: …", what is allowed but hardly meant */
     struct {
         guint search_per_minute, register_per_minute; /* 0 = unlimited */
         guint nodes;

@@ -2,6 +2,7 @@
 #include "broker/config_keys.h"
 
 #include "broker/config_address.h"
+#include "broker/config_sources.h"
 #include "schema/limits.h"
 #include "schema/scalar.h"
 #include "schema/text.h"
@@ -9,17 +10,17 @@
 #include <string.h>
 
 typedef enum {
-    KIND_NAME,        /* char *: how the broker signs itself */
-    KIND_PATH,        /* char *: absolute path, or NULL when not given */
-    KIND_ADDRESSES,   /* GArray of ConfigAddress */
-    KIND_API,         /* api and api_enabled */
-    KIND_NETWORKS,    /* GArray of ConfigNetwork */
-    KIND_COUNT,       /* guint between min and max */
-    KIND_SIZE,        /* guint64 between min and max */
-    KIND_SWITCH,      /* gboolean */
-    KIND_CHOICE,      /* an enum, by `choices` */
-    KIND_SECTION,     /* a mapping whose keys follow in the table */
-    KIND_UNSUPPORTED, /* a list that must be empty */
+    KIND_NAME,      /* char *: how the broker signs itself */
+    KIND_PATH,      /* char *: absolute path, or NULL when not given */
+    KIND_ADDRESSES, /* GArray of ConfigAddress */
+    KIND_API,       /* api and api_enabled */
+    KIND_NETWORKS,  /* GArray of ConfigNetwork */
+    KIND_COUNT,     /* guint between min and max */
+    KIND_SIZE,      /* guint64 between min and max */
+    KIND_SWITCH,    /* gboolean */
+    KIND_CHOICE,    /* an enum, by `choices` */
+    KIND_SECTION,   /* a mapping whose keys follow in the table */
+    KIND_SOURCES,   /* a list of sources of the kind `min`, into the common list */
 } Kind;
 
 typedef struct {
@@ -49,13 +50,14 @@ enum {
     ADDRESSES_MAX = 64,
     NETWORKS_MAX = 1024,
     NAME_BYTES_MAX = 128,
-    PATH_BYTES_MAX = 4095
+    PATH_BYTES_MAX = 4095,
+    RELEASES_MAX = 1000
 };
 
 #define AT(member) offsetof(Config, member)
 #define GIB (G_GUINT64_CONSTANT(1) << 30)
 
-/* Sections stand before their keys. */
+/* Sections stand before their keys, and sources behind everything that their defaults come from. */
 static const Key keys[] = {
     {NULL, "name", KIND_NAME, AT(name)},
     {NULL, "listen", KIND_ADDRESSES, AT(listen)},
@@ -88,8 +90,9 @@ static const Key keys[] = {
     {"limits", "pending_per_ip", KIND_COUNT, AT(limits.pending_per_ip), 1, COUNT_MAX},
     {"limits", "node_messages_per_second", KIND_COUNT, AT(limits.node_messages_per_second), 1, COUNT_MAX},
     {"limits", "store", KIND_SIZE, AT(limits.store_bytes), 0, 1024 * 1024 * GIB},
-    {NULL, "mirrors", KIND_UNSUPPORTED},
-    {NULL, "peers", KIND_UNSUPPORTED},
+    {"limits", "releases", KIND_COUNT, AT(releases_kept), 1, RELEASES_MAX},
+    {NULL, "mirrors", KIND_SOURCES, .min = SOURCE_GIT},
+    {NULL, "peers", KIND_SOURCES, .min = SOURCE_PEER},
 };
 
 static gpointer member_at(Config *config, const Key *key)
@@ -266,14 +269,6 @@ static gboolean read_choice(guint *member, const Key *key, const YamlNode *node,
 
 static gboolean read_section(Config *config, const char *section, const YamlNode *mapping, GError **error);
 
-static gboolean read_unsupported(const YamlNode *node, GError **error)
-{
-    if (!yamlnode_check_kind(node, YAMLDOC_SEQUENCE, error))
-        return FALSE;
-    return yamlnode_count(node) == 0 ||
-           yamlnode_error(node, KONTOR_ERROR_UNSUPPORTED, error, "not supported by this version");
-}
-
 static gboolean read_value(Config *config, const Key *key, const YamlNode *node, GError **error)
 {
     gpointer member = member_at(config, key);
@@ -298,8 +293,8 @@ static gboolean read_value(Config *config, const Key *key, const YamlNode *node,
         return read_choice(member, key, node, error);
     case KIND_SECTION:
         return read_section(config, key->name, node, error);
-    case KIND_UNSUPPORTED:
-        return read_unsupported(node, error);
+    case KIND_SOURCES:
+        return config_sources_read(config, (SourceKind)key->min, node, error);
     }
     g_assert_not_reached();
 }
@@ -384,11 +379,11 @@ static void write_value(GString *out, const Config *config, const Key *key)
     case KIND_CHOICE:
         text = g_strdup(key->choices[*(const guint *)member]);
         break;
+    case KIND_SOURCES:
+        config_sources_write(config, (SourceKind)key->min, out);
+        return;
     case KIND_SECTION:
         return;
-    case KIND_UNSUPPORTED:
-        text = g_strdup("[]");
-        break;
     }
     g_string_append(out, text);
 }
@@ -407,7 +402,7 @@ char *config_keys_write(const Config *config)
         if (!is_given(config, &keys[i]))
             continue;
         g_string_append_printf(out, "%s%s:%s", keys[i].section != NULL ? "  " : "", keys[i].name,
-                               keys[i].kind != KIND_SECTION ? " " : "");
+                               keys[i].kind != KIND_SECTION && keys[i].kind != KIND_SOURCES ? " " : "");
         write_value(out, config, &keys[i]);
         g_string_append_c(out, '\n');
     }

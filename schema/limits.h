@@ -166,6 +166,9 @@
 #define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
 #define LIMIT_FETCH_STALL_SECONDS                                                                            \
     15 /* without a single byte for so long: given up, whatever the total allows */
+#define LIMIT_FETCH_PARALLEL 64                        /* requests under way at once, to one broker */
+#define LIMIT_FETCH_HELD_BYTES (128 * 1024 * 1024)     /* of unfinished answers; above it all but one wait */
+#define LIMIT_FETCH_SLOW_BYTES 128                     /* per second, where many answers share a line */
 #define LIMIT_DOWNLOAD_FILE_MS 20000          /* one file of a pack (contract: what a Node waits) */
 #define LIMIT_DOWNLOAD_SECONDS 1800           /* a whole pack, however many files it has */
 #define LIMIT_DOWNLOAD_REDIRECTS 5            /* hops per file */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "broker/cli/commands.h"
+#include "broker/cli/terminal.h"
 #include "broker/config.h"
 
 static Config *load(const CliArgs *args, GError **error)
@@ -21,6 +22,11 @@ static CliExit run_check(const CliArgs *args)
 
     if (config == NULL) {
         return cli_fail_usage(error);
+    }
+    for (guint i = 0; i < config->warnings->len; i++) {
+        fprintf(stderr, "warning: ");
+        terminal_print(stderr, TERMINAL_PLAIN, g_ptr_array_index(config->warnings, i));
+        fputc('\n', stderr);
     }
     printf("%s: %s\n", config->file, config->file_exists ? "good" : "does not exist, so the defaults apply");
     return CLI_OK;

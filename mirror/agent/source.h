@@ -60,11 +60,22 @@ gboolean source_wants(const MirrorSource *source, const char *pack_path);
  * interval, budgets or files of credentials). While it stays the same, a release that was refused is refused
  * again. As hexadecimal digits, a new string. */
 char *source_policy_hash(const MirrorSource *source, const TrustList *trust);
-/* TRUE when both describe the same place to fetch from, so that what is known of one holds for the other. */
+/* A text that says which place the source fetches from, and for whom: kind, URL, branch or tag, directory,
+ * pack and visibility. While it stays the same, what is known of the source holds. (A private source that
+ * becomes public, or the other way round, is another one, so that nothing stays visible by an old record. The
+ * key of a peer is not in it: packs are worth what their publishers' signatures are worth, whoever handed
+ * them over.) A new string. */
+char *source_origin(const MirrorSource *source);
+/* TRUE when both have the same origin. */
 gboolean source_same_origin(const MirrorSource *a, const MirrorSource *b);
 /* The URL as people may see it: without user and query. A new string. */
 char *source_shown_url(const MirrorSource *source);
+/* "git" or "peer". */
+const char *source_kind_name(SourceKind kind);
+/* "off", "preferred", "required" by PackPolicy, NULL-terminated. */
+extern const char *const source_policy_names[];
 
+/* An object with its keys in order, for either style of writer. Everything is in it. */
 void source_write(const MirrorSource *source, JsonWriter *writer);
-/* NULL with MALFORMED or LIMIT. */
+/* Checked as configurations are (source_check). NULL with MALFORMED, LIMIT or UNSUPPORTED. */
 MirrorSource *source_read(const JsonValue *value, GError **error);

@@ -6,6 +6,7 @@
 #include "broker/config.h"
 
 #include "broker/config_address.h"
+#include "mirror/agent/source_check.h"
 #include "schema/limits.h"
 
 #include <glib/gstdio.h>
@@ -39,6 +40,22 @@ static Config *load(const void *data, gsize size, GError **error)
     return config_load(&overrides, error);
 }
 
+/* Every source passes the checks of its own module, is named once, and shows no user. */
+static void check_sources(const Config *config)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < config->sources->len; i++) {
+        const MirrorSource *source = g_ptr_array_index(config->sources, i);
+        const char *member = NULL;
+        g_assert_true(source_check(source, &member, NULL));
+        g_assert_true(g_hash_table_add(names, source->name));
+        g_autofree char *shown = source_shown_url(source);
+        g_assert_true(source->url[0] == '/' || !g_str_has_prefix(source->url, "https://") ||
+                      memchr(shown, '@', 8 + strcspn(shown + 8, "/")) == NULL);
+        g_assert_true(source_same_origin(source, source));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
     g_autoptr(GError) error = NULL;
@@ -51,6 +68,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
     g_assert_true(!config->api_enabled || config_address_is_loopback(&config->api));
     g_assert_true(g_path_is_absolute(config->packs_dir) && g_path_is_absolute(config->trust_file));
     g_assert_cmpuint(config->listen->len + config->listen_tls->len, >, 0);
+    check_sources(config);
     g_autofree char *yaml = config_to_yaml(config);
     g_autoptr(Config) again = load(yaml, strlen(yaml), &error);
     g_assert_no_error(error);

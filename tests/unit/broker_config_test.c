@@ -148,6 +148,7 @@ static const char every_key[] = "name: library.example\n"
                                 "  pending_per_ip: 6\n"
                                 "  node_messages_per_second: 7\n"
                                 "  store: 1TiB\n"
+                                "  releases: 8\n"
                                 "mirrors: []\n"
                                 "peers:\n";
 
@@ -188,6 +189,8 @@ static void test_every_key(Fixture *f, gconstpointer data)
     g_assert_cmpuint(c->limits.pending_per_ip, ==, 6);
     g_assert_cmpuint(c->limits.node_messages_per_second, ==, 7);
     g_assert_cmpuint(c->limits.store_bytes, ==, G_GUINT64_CONSTANT(1) << 40);
+    g_assert_cmpuint(c->releases_kept, ==, 8);
+    g_assert_cmpuint(c->sources->len, ==, 0);
 }
 
 /* --- Refusals --- */
@@ -302,10 +305,6 @@ static void test_beyond_limits(Fixture *f, gconstpointer data)
 static void test_not_supported(Fixture *f, gconstpointer data)
 {
     (void)data;
-    assert_refused(f, "name: x\nmirrors:\n  - {name: commons, git: https://git.example/packs.git}\n",
-                   KONTOR_ERROR_UNSUPPORTED, "2: mirrors: not supported by this version");
-    assert_refused(f, "peers: [north]\n", KONTOR_ERROR_UNSUPPORTED,
-                   "1: peers: not supported by this version");
     assert_refused(f, "name: &x y\n", KONTOR_ERROR_UNSUPPORTED, "1: anchors are not supported");
 }
 
