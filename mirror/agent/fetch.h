@@ -24,8 +24,9 @@ typedef struct {
     gboolean keep_headers; /* fill FetchAnswer.headers */
     gboolean compressed;   /* say that gzip is welcome; body_bytes_max still counts what comes out of it */
     gboolean direct;       /* ignore http_proxy and friends, so that a loopback token stays on this host */
-    const char *bearer;    /* token for "Authorization: Bearer", or NULL; not sent to another host */
-    const char *ca_file;   /* PEM certificates to trust instead of the system's, or NULL */
+    guint bytes_per_second_min; /* slower than this for LIMIT_FETCH_STALL_SECONDS is given up; 0: 1 */
+    const char *bearer;         /* token for "Authorization: Bearer", or NULL; not sent to another host */
+    const char *ca_file;        /* PEM certificates to trust instead of the system's, or NULL */
     const char *const *headers; /* further "Name: value" lines, NULL-terminated, or NULL */
 } FetchOptions;
 
