@@ -42,7 +42,11 @@ typedef struct {
 void agent_event_clear(AgentEvent *event);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AgentEvent, agent_event_clear)
 
-/* Each appends one line with its LF. */
+/* "connect", "fetch", "compare", "read", "install". */
+const char *sync_phase_name(SyncPhase phase);
+
+/* Each appends one line with its LF. Texts for people (reasons, errors, origins, names of publishers) are
+ * made one line of UTF-8 and cut; everything else is as it must be. */
 void agent_job_write(const AgentJob *job, GString *line);
 void agent_event_write(const AgentEvent *event, GString *line);
 /* One line without its LF. FALSE with MALFORMED or LIMIT. */

@@ -162,26 +162,19 @@ static void batch_add(Intake *intake, Staging *staging, SyncResult *result, guin
 
 /* --- Judging --- */
 
-/* In doubt it is still there. */
-static gboolean source_is_gone(MirrorDb *db, const char *source)
-{
-    g_auto(SourceRecord) record = {0};
-    g_autoptr(GError) error = NULL;
-    return !mirror_db_source(db, source, &record, &error) &&
-           g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND);
-}
-
 /* FALSE when what is held cannot be read. */
 static gboolean judge(const Intake *intake, IntakeCase *pack, AcceptVerdict *ret, GError **error)
 {
     const SyncJob *job = intake->job;
     g_autoptr(MirroredPack) held = NULL;
-    if (!mirror_db_held(job->db, pack->path, job->source->is_private, &held, error))
+    gboolean has_source = TRUE;
+    if (!mirror_db_held(job->db, pack->path, job->source->is_private, &held, error) ||
+        (held != NULL && !mirror_db_has_source(job->db, held->source, &has_source, error)))
         return FALSE;
     pack->source = job->source;
     pack->trust = job->trust;
     pack->held = held;
-    pack->held_is_orphan = held != NULL && source_is_gone(job->db, held->source);
+    pack->held_is_orphan = !has_source;
     pack->now = g_get_real_time() / G_USEC_PER_SEC;
     intake_judge(pack, ret);
     return TRUE;

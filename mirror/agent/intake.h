@@ -79,8 +79,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SyncDone, sync_done_clear)
 #define INTAKE_BATCH_BYTES (64 * 1024 * 1024)
 #define INTAKE_BATCH_MS 200
 
-/* What a source may call its contents; mirror.db keeps a little more (see intake_knows). */
-#define INTAKE_IDENTITY_BYTES 100
+/* What a source may call its contents; in mirror.db the policy is added (see intake_knows). */
+#define INTAKE_IDENTITY_BYTES (MIRROR_IDENTITY_BYTES - 17)
 
 typedef struct Intake Intake;
 
