@@ -11,7 +11,7 @@
 #include "signing/trust_list.h"
 
 #include "schema/limits.h"
-#include "schema/text.h"
+#include "schema/yaml_place.h"
 #include "schema/yaml_str.h"
 #include "schema/yamldoc.h"
 
@@ -38,9 +38,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sheet, sheet_clear)
 static gboolean sheet_init(Sheet *sheet, const char *text, GError **error)
 {
     gsize len = strlen(text);
-    const char *first_end = strchr(text, '\n');
     *sheet = (Sheet){.text = text};
-    sheet->eol = first_end != NULL && first_end > text && first_end[-1] == '\r' ? "\r\n" : "\n";
+    sheet->eol = yaml_place_eol(text);
     sheet->list = trust_list_parse(SOURCE, text, len, error);
     if (sheet->list == NULL)
         return FALSE;
@@ -52,87 +51,7 @@ static gboolean sheet_init(Sheet *sheet, const char *text, GError **error)
     return TRUE;
 }
 
-/* --- Places in the text --- */
-
-/* Offset of the 1-based line; the length of the text behind its last line. */
-static gsize line_offset(const char *text, guint line)
-{
-    const char *at = text;
-    for (; line > 1 && at != NULL; line--) {
-        at = strchr(at, '\n');
-        at = at != NULL ? at + 1 : NULL;
-    }
-    return at != NULL ? (gsize)(at - text) : strlen(text);
-}
-
-/* Offset of a node. Columns count characters; the byte order mark of the first line is none. */
-static gsize node_offset(const char *text, const YamlNode *node)
-{
-    gsize len = strlen(text), at = line_offset(text, yamlnode_line(node));
-    if (at == 0 && g_str_has_prefix(text, "\xef\xbb\xbf"))
-        at = 3;
-    for (guint column = yamlnode_column(node); column > 1 && at < len; column--)
-        at += MAX(1, text_char_length(text + at, len - at));
-    return at;
-}
-
-static gsize indentation(const char *line)
-{
-    return strspn(line, " ");
-}
-
-/* The line of the item's dash, which may stand above its first key. */
-static guint dash_line(const char *text, const YamlNode *item)
-{
-    for (guint line = yamlnode_line(item); line > 0; line--) {
-        const char *start = text + line_offset(text, line);
-        if (start[indentation(start)] == '-')
-            return line;
-    }
-    return yamlnode_line(item);
-}
-
-static const char *next_line(const char *line)
-{
-    const char *end = strchr(line, '\n');
-    return end != NULL ? end + 1 : line + strlen(line);
-}
-
-/* Offset behind an item of a block sequence: everything deeper than its dash belongs to it; blank lines and
- * comments further left do so only when more of it follows. */
-static gsize item_end(const char *text, guint dash)
-{
-    const char *first = text + line_offset(text, dash);
-    const char *end = next_line(first);
-    gsize depth = indentation(first);
-    for (const char *line = end; *line != '\0'; line = next_line(line)) {
-        gsize indent = indentation(line);
-        if (indent > depth && line[indent] != '\n' && line[indent] != '\r')
-            end = next_line(line);
-        else if (line[indent] != '\n' && line[indent] != '\r' && line[indent] != '#')
-            break;
-    }
-    return (gsize)(end - text);
-}
-
 /* --- Making the new text --- */
-
-/* The text with `remove_len` bytes at an offset replaced. */
-static char *splice(const char *text, gsize at, gsize remove_len, const char *insert)
-{
-    GString *out = g_string_new_len(text, (gssize)at);
-    g_string_append(out, insert);
-    g_string_append(out, text + at + remove_len);
-    return g_string_free(out, FALSE);
-}
-
-/* Whole lines inserted where a line begins; the line above gets its end when it is the last and lacks it. */
-static char *insert_lines(const Sheet *sheet, gsize at, const char *lines)
-{
-    gboolean cut_off = at > 0 && sheet->text[at - 1] != '\n';
-    g_autofree char *insert = g_strconcat(cut_off ? sheet->eol : "", lines, NULL);
-    return splice(sheet->text, at, 0, insert);
-}
 
 static void append_member(GString *out, gsize depth, const char *eol, const char *key, const char *value)
 {
@@ -297,37 +216,22 @@ static gboolean read_back(const Sheet *before, Sheet *after, const char *text, c
 
 /* --- Adding --- */
 
-/* "publishers:", "publishers: []" or "publishers: null" with a first entry below it. */
-static char *fill_empty(const Sheet *sheet, const char *lines)
-{
-    gsize at = node_offset(sheet->text, sheet->publishers);
-    const char *value = sheet->text + at;
-    gsize len = 0;
-    if (yamlnode_kind(sheet->publishers) == YAMLDOC_SCALAR)
-        len = strlen(yamlnode_text(sheet->publishers));
-    else if (*value == '[')
-        len = strcspn(value, "]") + 1;
-    g_autofree char *bare = len > 0 ? splice(sheet->text, at, len, "") : g_strdup(sheet->text);
-    Sheet without = {.text = bare, .eol = sheet->eol};
-    return insert_lines(&without, line_offset(bare, yamlnode_key_line(sheet->publishers) + 1), lines);
-}
-
 static char *append_entry(const Sheet *sheet, const TrustEntry *entry)
 {
     if (publisher_count(sheet) == 0) {
         g_autofree char *lines = entry_lines(entry, 2, sheet->eol);
         if (sheet->publishers != NULL)
-            return fill_empty(sheet, lines);
+            return yaml_place_fill_empty(sheet->text, sheet->publishers, lines);
         g_autofree char *all = g_strconcat("publishers:", sheet->eol, lines, NULL);
-        return insert_lines(sheet, strlen(sheet->text), all);
+        return yaml_place_insert_lines(sheet->text, strlen(sheet->text), all);
     }
     const YamlNode *last = NULL;
     for (const YamlNode *i = yamlnode_first(sheet->publishers); i != NULL; i = yamlnode_next(i))
         last = i;
-    guint dash = dash_line(sheet->text, last);
+    guint dash = yaml_place_dash(sheet->text, last);
     g_autofree char *lines =
-        entry_lines(entry, indentation(sheet->text + line_offset(sheet->text, dash)), sheet->eol);
-    return insert_lines(sheet, item_end(sheet->text, dash), lines);
+        entry_lines(entry, yaml_place_indent(sheet->text + yaml_place_line(sheet->text, dash)), sheet->eol);
+    return yaml_place_insert_lines(sheet->text, yaml_place_item_end(sheet->text, dash), lines);
 }
 
 char *trust_text_add(const char *text, const TrustEntry *entry, GError **error)
@@ -353,20 +257,6 @@ char *trust_text_add(const char *text, const TrustEntry *entry, GError **error)
 
 /* --- Removing --- */
 
-/* Without one item of a block sequence. A list that becomes empty says so, because a bare "publishers:" is no
- * list. */
-static char *cut_item(const Sheet *sheet, const YamlNode *item)
-{
-    guint dash = dash_line(sheet->text, item);
-    gsize from = line_offset(sheet->text, dash);
-    g_autofree char *without = splice(sheet->text, from, item_end(sheet->text, dash) - from, "");
-    if (publisher_count(sheet) > 1)
-        return g_steal_pointer(&without);
-    gsize key = line_offset(without, yamlnode_key_line(sheet->publishers));
-    const char *colon = strchr(without + key, ':');
-    return colon != NULL ? splice(without, (gsize)(colon - without) + 1, 0, " []") : g_strdup(without);
-}
-
 /* One item less, or NULL with an error. */
 static char *remove_one(const char *text, const char *fingerprint, guint *ret_left, GError **error)
 {
@@ -380,7 +270,7 @@ static char *remove_one(const char *text, const char *fingerprint, guint *ret_le
         set_not_found(error, fingerprint);
         return NULL;
     }
-    g_autofree char *result = cut_item(&sheet, item);
+    g_autofree char *result = yaml_place_cut_item(sheet.text, sheet.publishers, item);
     if (!read_back(&sheet, &after, result, fingerprint, -1, error))
         return NULL;
     *ret_left = count_items(&after, fingerprint, FALSE, NULL);
@@ -412,18 +302,19 @@ char *trust_text_remove(const char *text, const char *fingerprint, GError **erro
 static char *mark_item(const Sheet *sheet, const YamlNode *item)
 {
     const YamlNode *value = yamlnode_get(item, "revoked");
-    gsize at = node_offset(sheet->text, value != NULL ? value : item);
+    gsize at = yaml_place_node(sheet->text, value != NULL ? value : item);
     if (value != NULL) {
         gboolean plain = yamlnode_kind(value) == YAMLDOC_SCALAR && yamlnode_is_plain(value);
         gsize len = plain ? strlen(yamlnode_text(value)) : 0;
-        return splice(sheet->text, at, len, len > 0 ? "true" : " true");
+        return yaml_place_splice(sheet->text, at, len, len > 0 ? "true" : " true");
     }
     if (sheet->text[at] == '{')
-        return splice(sheet->text, at + 1, 0, "revoked: true, ");
+        return yaml_place_splice(sheet->text, at + 1, 0, "revoked: true, ");
     const YamlNode *fingerprint = yamlnode_get(item, "fingerprint");
     g_autofree char *line =
         g_strdup_printf("%*srevoked: true%s", (int)yamlnode_column(item) - 1, "", sheet->eol);
-    return insert_lines(sheet, line_offset(sheet->text, yamlnode_line(fingerprint) + 1), line);
+    return yaml_place_insert_lines(sheet->text, yaml_place_line(sheet->text, yamlnode_line(fingerprint) + 1),
+                                   line);
 }
 
 /* TRUE when the entry is revoked now and otherwise as it was. A wrong entry is in neither list. */
