@@ -7,6 +7,7 @@ struct Exchange {
     gatomicrefcount refs;
     Journal *journal;
     char *broker_name;
+    char view[CATALOG_VIEW_CHARS + 1];
     const SecretKey *key;
     GMutex lock;
     GBytes *note; /* guarded by the lock; NULL: not signed yet */
@@ -22,6 +23,12 @@ Exchange *exchange_new(Journal *journal, const char *broker_name, const SecretKe
     exchange->key = key;
     g_mutex_init(&exchange->lock);
     return exchange;
+}
+
+void exchange_set_view(Exchange *exchange, const char *view)
+{
+    g_assert(catalog_view_is_valid(view));
+    g_strlcpy(exchange->view, view, sizeof exchange->view);
 }
 
 Exchange *exchange_ref(Exchange *exchange)
@@ -61,6 +68,7 @@ static GBytes *sign(const Exchange *exchange, gint64 now_s, GError **error)
         .time_s = now_s,
     };
     memcpy(checkpoint.root, digest_trie_digest(trie), SHA256_BYTES);
+    memcpy(checkpoint.view, exchange->view, sizeof checkpoint.view);
     char *note = catalog_checkpoint_sign(&checkpoint, exchange->broker_name, exchange->key, error);
     return note != NULL ? g_bytes_new_take(note, strlen(note)) : NULL;
 }

@@ -20,6 +20,8 @@ typedef struct Exchange Exchange;
 /* Takes a reference to the journal, copies the name; the key is borrowed and must outlive every call of
  * exchange_checkpoint. */
 Exchange *exchange_new(Journal *journal, const char *broker_name, const SecretKey *key);
+/* Makes it that of a view, which its checkpoints then name (CatalogCheckpoint.view). Before it is shared. */
+void exchange_set_view(Exchange *exchange, const char *view);
 Exchange *exchange_ref(Exchange *exchange);
 void exchange_unref(Exchange *exchange); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Exchange, exchange_unref)

@@ -15,6 +15,7 @@ struct ExchangeWriter {
     Journal *journal; /* the latest that is on disk */
     DigestTrie *trie; /* of the catalog as it is now */
     const SecretKey *key;
+    char *view; /* NULL: the public catalog */
 };
 
 ExchangeWriter *exchange_writer_open(const char *path, const SecretKey *key, GError **error)
@@ -33,6 +34,12 @@ ExchangeWriter *exchange_writer_open(const char *path, const SecretKey *key, GEr
     return writer;
 }
 
+void exchange_writer_set_view(ExchangeWriter *writer, const char *view)
+{
+    g_free(writer->view);
+    writer->view = g_strdup(view);
+}
+
 void exchange_writer_free(ExchangeWriter *writer)
 {
     if (writer == NULL)
@@ -40,6 +47,7 @@ void exchange_writer_free(ExchangeWriter *writer)
     journal_store_free(writer->store);
     journal_unref(writer->journal);
     digest_trie_unref(writer->trie);
+    g_free(writer->view);
     g_free(writer);
 }
 
@@ -80,5 +88,8 @@ Exchange *exchange_writer_advance(ExchangeWriter *writer, Exchange *before, cons
         return NULL;
     if (before != NULL && exchange_is(before, writer->journal, broker_name))
         return exchange_ref(before);
-    return exchange_new(writer->journal, broker_name, writer->key);
+    Exchange *exchange = exchange_new(writer->journal, broker_name, writer->key);
+    if (writer->view != NULL)
+        exchange_set_view(exchange, writer->view);
+    return exchange;
 }

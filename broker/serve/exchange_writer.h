@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Keeps what this broker tells others about its catalog in step with the catalog: the digest trie, and the
- * journal in <data>/catalog.db. Belongs to the thread that publishes (the indexer); what it makes may be read
- * by any.
+ * journal in catalog.db (of the data directory, or of a view). Belongs to the thread that publishes (the
+ * indexer); what it makes may be read by any.
  */
 #pragma once
 
@@ -14,6 +14,8 @@ typedef struct ExchangeWriter ExchangeWriter;
 /* Opens or makes `catalog.db` at `path`; logs when it had to be made anew. The key is borrowed and must
  * outlive every Exchange. NULL with the errors of db_open. */
 ExchangeWriter *exchange_writer_open(const char *path, const SecretKey *key, GError **error);
+/* What it makes from now on is about a view (copied), not about the public catalog. */
+void exchange_writer_set_view(ExchangeWriter *writer, const char *view);
 void exchange_writer_free(ExchangeWriter *writer); /* NULL is fine */
 
 /* The exchange after the places `upserts` (of CatalogPack *, judged) were added or replaced and the paths
