@@ -1,42 +1,13 @@
-/* SPDX-License-Identifier: MIT
- *
- * Every scan opens the packs directory anew: an operator may replace it whole (mv, a remount), and the old
- * descriptor would show the old one for ever. Files of packs that were not scanned again keep the identity
- * they had, so reading them through the new descriptor either finds the same file or reports a conflict.
- */
-#include "broker/serve/publisher.h"
+/* SPDX-License-Identifier: MIT */
+#include "broker/serve/publisher_internal.h"
 
 #include <string.h>
 
 #include "broker/log.h"
 #include "broker/serve/admin_tokens.h"
 #include "broker/serve/trust_file.h"
-#include "mirror/catalog/pack_judge.h"
 
 #define SCAN_THREADS_MAX 8
-
-struct Publisher {
-    GMutex lock;
-    Snapshot *current;  /* read without the lock by publisher_is_current; replaced under it */
-    PublisherInfo info; /* guarded by the lock */
-    gint ready;         /* atomic */
-    gint reloads;       /* atomic; ordered and not yet begun */
-    gint closing;       /* atomic */
-    gint64 judge_at;    /* atomic; Unix seconds at which a verdict may change by itself */
-    Actor *indexer;
-    SearchIndex *index;
-    Holdings *holdings;
-    /* Indexer only: */
-    guint64 numbers;   /* given out */
-    TrustList *trust;  /* for the next snapshot */
-    HashStore *hashes; /* NULL: there is none, everything is hashed at every start */
-    ExchangeWriter *exchange;
-    /* What the places were judged by; the catalog has no others. */
-    PackPolicy judged_policy;
-    guint8 judged_trust[SHA256_BYTES];
-    PublisherReady ready_func;
-    gpointer ready_user;
-};
 
 /* --- Snapshots --- */
 
@@ -53,15 +24,14 @@ void snapshot_unref(Snapshot *snapshot)
     config_unref(snapshot->config);
     catalog_unref(snapshot->catalog);
     catalog_unref(snapshot->hidden);
-    g_clear_pointer(&snapshot->root, pack_root_unref);
+    pack_root_unref(snapshot->root);
     g_ptr_array_unref(snapshot->tokens);
     trust_list_unref(snapshot->trust);
     exchange_unref(snapshot->exchange);
     g_free(snapshot);
 }
 
-/* A copy with everything referenced once more and a number of its own, to be changed before publication. */
-static Snapshot *snapshot_derive(Publisher *publisher, const Snapshot *from)
+Snapshot *publisher_derive(Publisher *publisher, const Snapshot *from)
 {
     Snapshot *snapshot = g_new(Snapshot, 1);
     *snapshot = *from;
@@ -79,7 +49,7 @@ static Snapshot *snapshot_derive(Publisher *publisher, const Snapshot *from)
     return snapshot;
 }
 
-static void publish(Publisher *publisher, Snapshot *snapshot)
+void publisher_publish(Publisher *publisher, Snapshot *snapshot)
 {
     g_mutex_lock(&publisher->lock);
     Snapshot *old = publisher->current;
@@ -103,361 +73,48 @@ void publisher_info_clear(PublisherInfo *info)
     g_clear_pointer(&info->index_error, g_free);
 }
 
-/* --- Scanning (indexer) --- */
+/* --- What the parts share --- */
 
-/* What is to become of the catalog. */
-typedef struct {
-    PackRoot *root; /* NULL: no packs directory */
-    Catalog *catalog;
-    PackScan *scan;      /* NULL without a packs directory, and when only verdicts change */
-    GPtrArray *upserts;  /* of CatalogPack *, judged: what catalog has new */
-    GPtrArray *removals; /* of char * */
-    gboolean full;
-} Scan;
-
-static void scan_clear(Scan *scan)
+guint publisher_threads(const Publisher *publisher)
 {
-    g_clear_pointer(&scan->root, pack_root_unref);
-    g_clear_pointer(&scan->catalog, catalog_unref);
-    g_clear_pointer(&scan->scan, pack_scan_free);
-    g_clear_pointer(&scan->upserts, g_ptr_array_unref);
-    g_clear_pointer(&scan->removals, g_ptr_array_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scan, scan_clear)
-
-static guint scan_threads(const Config *config)
-{
-    return CLAMP(config->workers, 1, SCAN_THREADS_MAX);
+    return CLAMP(publisher->current->config->workers, 1, SCAN_THREADS_MAX);
 }
 
-static void note_scan(Publisher *publisher, const Scan *scan, gint64 elapsed_us)
-{
-    g_mutex_lock(&publisher->lock);
-    PublisherInfo *info = &publisher->info;
-    info->scans++;
-    info->scanned_at_us = g_get_real_time();
-    info->scan_elapsed_us = elapsed_us;
-    info->places = scan->scan != NULL ? scan->scan->places : 0;
-    info->unchanged = scan->scan != NULL ? scan->scan->unchanged : 0;
-    if (scan->full) {
-        g_clear_pointer(&info->problems, g_ptr_array_unref);
-        info->problems = scan->scan != NULL ? g_ptr_array_ref(scan->scan->problems) : NULL;
-    }
-    g_mutex_unlock(&publisher->lock);
-}
-
-/* --- Judging (indexer) --- */
-
-static PackPolicy policy_of(ConfigSigned setting)
-{
-    switch (setting) {
-    case CONFIG_SIGNED_OFF:
-        return PACK_POLICY_OFF;
-    case CONFIG_SIGNED_REQUIRED:
-        return PACK_POLICY_REQUIRED;
-    case CONFIG_SIGNED_PREFERRED:
-    default:
-        return PACK_POLICY_PREFERRED;
-    }
-}
-
-/* When some places were judged only, the others may have to be looked at earlier. */
-static void note_time(Publisher *publisher, gint64 until, gboolean all)
+void publisher_note_time(Publisher *publisher, gint64 until, gboolean all)
 {
     gint64 due = __atomic_load_n(&publisher->judge_at, __ATOMIC_RELAXED);
     if (all || until < due)
         __atomic_store_n(&publisher->judge_at, until, __ATOMIC_RELAXED);
 }
 
-/* Judges scanned places (`all`: of the whole catalog) by the present trust list and policy; a new array. */
-static GPtrArray *judge_places(Publisher *publisher, GPtrArray *scanned, gboolean all)
+HashStore *publisher_open_hashes(const char *path)
 {
-    const Config *config = publisher->current->config;
-    gint64 began_us = g_get_monotonic_time();
-    PackJudgeOptions options = {policy_of(config->signed_local), publisher->trust,
-                                g_get_real_time() / G_USEC_PER_SEC};
-    note_time(publisher, pack_judge_until(options.trust, options.now), all);
-    GPtrArray *judged = pack_judge_all(scanned, &options, scan_threads(config));
-    publisher->judged_policy = options.policy;
-    trust_list_hash(options.trust, publisher->judged_trust);
-    g_mutex_lock(&publisher->lock);
-    publisher->info.judge_elapsed_us = g_get_monotonic_time() - began_us;
-    g_mutex_unlock(&publisher->lock);
-    return judged;
-}
-
-/* FALSE when trust list and policy are those that all places were judged by. */
-static gboolean judgement_is_stale(const Publisher *publisher)
-{
-    guint8 trust[SHA256_BYTES];
-    trust_list_hash(publisher->trust, trust);
-    return policy_of(publisher->current->config->signed_local) != publisher->judged_policy ||
-           memcmp(trust, publisher->judged_trust, sizeof trust) != 0;
-}
-
-/* Judges all places of the catalog anew; those with another verdict become the upserts. */
-static void take_verdicts(Publisher *publisher, Scan *ret)
-{
-    const Snapshot *now = publisher->current;
-    g_autoptr(GPtrArray) places = catalog_places_below(now->catalog, "", 0);
-    g_autoptr(GPtrArray) scanned = g_ptr_array_new();
-    for (guint i = 0; i < places->len; i++)
-        g_ptr_array_add(scanned, ((CatalogPack *)g_ptr_array_index(places, i))->origin);
-    g_autoptr(GPtrArray) judged = judge_places(publisher, scanned, TRUE);
-    ret->full = TRUE;
-    ret->root = now->root != NULL ? pack_root_ref(now->root) : NULL;
-    ret->upserts = g_ptr_array_new_with_free_func((GDestroyNotify)catalog_pack_unref);
-    ret->removals = g_ptr_array_new_with_free_func(g_free);
-    for (guint i = 0; i < judged->len; i++) {
-        CatalogPack *pack = g_ptr_array_index(judged, i);
-        if (!pack_judge_same(pack, g_ptr_array_index(places, i)))
-            g_ptr_array_add(ret->upserts, catalog_pack_ref(pack));
-    }
-    ret->catalog = catalog_with_changes(now->catalog, ret->upserts, ret->removals, NULL);
-}
-
-/* --- Taking (indexer) --- */
-
-/* Looks at the disk. */
-static PackScan *scan_disk(Publisher *publisher, PackRoot *root, const ScanJob *wish, gboolean full,
-                           GError **error)
-{
-    const Snapshot *now = publisher->current;
-    PackScanOptions options = {
-        .prefix = full ? "" : wish->path,
-        .base = now->catalog,
-        .threads = scan_threads(now->config),
-        .hash = TRUE,
-        .known = publisher->hashes,
-        .distrusted = wish != NULL && wish->distrust ? wish->path : NULL,
-    };
-    return pack_scan_with(root, &options, error);
-}
-
-/* A broken store costs time at the next start and nothing else. */
-static void save_hashes(Publisher *publisher, const Scan *scan)
-{
+    g_autofree char *rebuilt = NULL;
     g_autoptr(GError) error = NULL;
-    if (publisher->hashes == NULL || scan->scan == NULL)
-        return;
-    if (!hash_store_save(publisher->hashes, scan->scan->upserts, scan->removals,
-                         scan->full ? scan->catalog : NULL, &error)) {
+    HashStore *store = hash_store_open(path, &rebuilt, &error);
+    if (store == NULL)
         log_error_event(LOG_WARNING, "hashes-not-kept", error, NULL);
-        g_clear_pointer(&publisher->hashes, hash_store_free);
-    }
+    else if (rebuilt != NULL)
+        log_event(LOG_WARNING, "hashes-rebuilt", "reason", rebuilt, NULL);
+    return store;
 }
 
-/* Opens the packs directory. A missing one is an empty catalog (contract: an empty tree): success with
- * `ret->root` NULL. */
-static gboolean open_root(Publisher *publisher, Scan *ret, GError **error)
+void publisher_save_hashes(HashStore **store, GPtrArray *upserts, GPtrArray *removals, GHashTable *whole)
 {
-    g_autoptr(GError) cause = NULL;
-    ret->root = pack_root_open(publisher->current->config->packs_dir, &cause);
-    if (ret->root == NULL && !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND)) {
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return FALSE;
-    }
-    if (ret->root == NULL)
-        log_error_event(LOG_WARNING, "packs-directory-missing", cause, NULL);
-    return TRUE;
-}
-
-static void take_empty(Publisher *publisher, Scan *ret)
-{
-    g_autoptr(GPtrArray) places = catalog_places_below(publisher->current->catalog, "", 0);
-    ret->full = TRUE;
-    ret->upserts = g_ptr_array_new();
-    ret->removals = g_ptr_array_new_with_free_func(g_free);
-    for (guint i = 0; i < places->len; i++)
-        g_ptr_array_add(ret->removals, g_strdup(((CatalogPack *)g_ptr_array_index(places, i))->path));
-    ret->catalog = catalog_new_empty();
-}
-
-/* `wish` NULL: everything. */
-static gboolean take_scan(Publisher *publisher, const ScanJob *wish, Scan *ret, GError **error)
-{
-    const Snapshot *now = publisher->current;
-    gint64 began_us = g_get_monotonic_time();
-    ret->full = wish == NULL || wish->path == NULL || *wish->path == '\0';
-    if (!open_root(publisher, ret, error))
-        return FALSE;
-    if (ret->root == NULL) {
-        take_empty(publisher, ret);
-    } else {
-        ret->scan = scan_disk(publisher, ret->root, wish, ret->full, error);
-        if (ret->scan == NULL)
-            return FALSE;
-        ret->upserts = judge_places(publisher, ret->scan->upserts, FALSE);
-        ret->removals = g_ptr_array_ref(ret->scan->removals);
-        ret->catalog =
-            catalog_with_changes(now->catalog, ret->upserts, ret->removals, ret->scan->directories);
-    }
-    note_scan(publisher, ret, g_get_monotonic_time() - began_us);
-    save_hashes(publisher, ret);
-    return TRUE;
-}
-
-static void log_problems(const Scan *scan)
-{
-    if (scan->scan == NULL)
-        return;
-    for (guint i = 0; i < scan->upserts->len; i++) {
-        const CatalogPack *place = g_ptr_array_index(scan->upserts, i);
-        if (place->problem != NULL && !place->refused)
-            log_event(LOG_WARNING, "pack-problem", "pack", place->path, "reason", place->problem, NULL);
-    }
-    for (guint i = 0; i < scan->scan->problems->len; i++)
-        log_event(LOG_WARNING, "scan-problem", "reason", g_ptr_array_index(scan->scan->problems, i), NULL);
-}
-
-static const CatalogPack *known_place(const Publisher *publisher, const char *path)
-{
-    return catalog_place(publisher->current->catalog, path, strlen(path));
-}
-
-/* Once per change: a refusal that stands is not repeated at every scan. */
-static void log_verdicts(const Publisher *publisher, const Scan *scan)
-{
-    for (guint i = 0; i < scan->upserts->len; i++) {
-        const CatalogPack *place = g_ptr_array_index(scan->upserts, i);
-        const CatalogPack *old = known_place(publisher, place->path);
-        gboolean was_refused = old != NULL && old->refused;
-        if (place->refused && !(was_refused && strcmp(old->problem, place->problem) == 0))
-            log_event(LOG_WARNING, "pack-refused", "pack", place->path, "rule",
-                      accept_rule_name(place->release.rule), "reason", place->release.reason, NULL);
-        else if (was_refused && !place->refused)
-            log_event(LOG_INFO, "pack-served-again", "pack", place->path, NULL);
-    }
-}
-
-/* What the old catalog had of the changed places and the new one has not. */
-static void forget_holdings(Publisher *publisher, const Catalog *old, const Scan *scan)
-{
-    for (guint i = 0; i < scan->upserts->len + scan->removals->len; i++) {
-        const char *path = i < scan->upserts->len ? ((CatalogPack *)g_ptr_array_index(scan->upserts, i))->path
-                                                  : g_ptr_array_index(scan->removals, i - scan->upserts->len);
-        const CatalogPack *pack = catalog_place(old, path, strlen(path));
-        if (pack != NULL && catalog_place(scan->catalog, path, strlen(path)) != pack)
-            holdings_remove(publisher->holdings, pack);
-    }
-}
-
-static void publish_scan(Publisher *publisher, const Scan *scan)
-{
-    g_autoptr(Catalog) old = catalog_ref(publisher->current->catalog);
-    Snapshot *next = snapshot_derive(publisher, publisher->current);
-    catalog_unref(next->catalog);
-    next->catalog = catalog_ref(scan->catalog);
-    g_clear_pointer(&next->root, pack_root_unref);
-    next->root = scan->root != NULL ? pack_root_ref(scan->root) : NULL;
-    trust_list_unref(next->trust);
-    next->trust = trust_list_ref(publisher->trust);
-    Exchange *before = next->exchange;
-    next->exchange = exchange_writer_advance(publisher->exchange, before, scan->upserts, scan->removals,
-                                             next->config->name);
-    exchange_unref(before);
-    next->scanned = TRUE;
-    for (guint i = 0; i < scan->upserts->len; i++)
-        holdings_add(publisher->holdings, g_ptr_array_index(scan->upserts, i));
-    publish(publisher, next);
-    forget_holdings(publisher, old, scan);
-}
-
-/* --- Index (indexer) --- */
-
-static IndexState index_state(Publisher *publisher)
-{
-    g_mutex_lock(&publisher->lock);
-    IndexState state = publisher->info.index;
-    g_mutex_unlock(&publisher->lock);
-    return state;
-}
-
-static void note_index(Publisher *publisher, const SearchApplyReport *report, const GError *failure)
-{
-    g_mutex_lock(&publisher->lock);
-    PublisherInfo *info = &publisher->info;
-    g_clear_pointer(&info->index_error, g_free);
-    info->index = failure == NULL ? INDEX_READY : INDEX_FAILED;
-    if (failure == NULL) {
-        info->report = *report;
-    } else {
-        info->index_error = g_strdup(failure->message);
-        info->index_failures++;
-    }
-    g_mutex_unlock(&publisher->lock);
-    if (failure == NULL)
-        g_atomic_int_set(&publisher->ready, TRUE);
-}
-
-/* Brings the index to the catalog of the scan. After a failure the next scan, whatever it is of, compares
- * everything again. */
-static gboolean apply_index(Publisher *publisher, const Scan *scan, GError **error)
-{
-    SearchApplyReport report = {0};
-    g_autoptr(GError) failure = NULL;
-    gboolean whole = scan->full || index_state(publisher) != INDEX_READY;
-    if (whole)
-        search_index_apply(publisher->index, scan->root, scan->catalog,
-                           scan_threads(publisher->current->config), &report, &failure);
-    else if (scan->upserts->len + scan->removals->len > 0)
-        search_index_apply_changes(publisher->index, scan->root, scan->upserts, scan->removals, &report,
-                                   &failure);
-    else
-        return TRUE;
-    note_index(publisher, &report, failure);
-    if (failure == NULL)
-        return TRUE;
-    log_error_event(LOG_ERROR, "index-failed", failure, NULL);
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
-/* Pages never wait for a broken index: the catalog is published in any case, and `at_once` before the index
- * is touched, which may have to wait for locks and disks. */
-static gboolean index_and_publish(Publisher *publisher, const Scan *scan, gboolean at_once, GError **error)
-{
-    log_verdicts(publisher, scan);
-    if (at_once)
-        publish_scan(publisher, scan);
-    gboolean indexed = apply_index(publisher, scan, error);
-    if (!at_once)
-        publish_scan(publisher, scan);
-    return indexed;
-}
-
-static gboolean scan_and_publish(Publisher *publisher, const ScanJob *wish, GError **error)
-{
-    g_auto(Scan) scan = {0};
-    if (!take_scan(publisher, wish, &scan, error))
-        return FALSE;
-    log_problems(&scan);
-    return index_and_publish(publisher, &scan, /* at_once= */ !publisher->current->scanned, error);
-}
-
-static gboolean any_refused(const GPtrArray *places)
-{
-    for (guint i = 0; i < places->len; i++)
-        if (((const CatalogPack *)g_ptr_array_index(places, i))->refused)
-            return TRUE;
-    return FALSE;
-}
-
-/* Nothing is read from disk, so that a revocation takes effect whatever state the disk is in. */
-static void judge_and_publish(Publisher *publisher)
-{
-    g_auto(Scan) scan = {0};
     g_autoptr(GError) error = NULL;
-    take_verdicts(publisher, &scan);
-    index_and_publish(publisher, &scan, any_refused(scan.upserts), &error);
+    if (*store == NULL || hash_store_save(*store, upserts, removals, whole, &error))
+        return;
+    log_error_event(LOG_WARNING, "hashes-not-kept", error, NULL);
+    g_clear_pointer(store, hash_store_free);
 }
 
 /* --- Messages of the indexer --- */
 
 typedef struct {
     Publisher *publisher;
-    ScanJob *job;   /* of a scan */
-    Config *config; /* of a reload */
+    ScanJob *job;      /* of a scan */
+    MirrorJob *mirror; /* of a change of what is mirrored */
+    Config *config;    /* of a reload */
 } Order;
 
 static void log_counts(const Publisher *publisher, const char *event)
@@ -479,7 +136,7 @@ static void run_first(gpointer data, gboolean cancelled)
     if (cancelled)
         return;
     g_autoptr(GError) error = NULL;
-    if (scan_and_publish(publisher, NULL, &error))
+    if (publisher_scan_and_publish(publisher, NULL, &error))
         log_counts(publisher, "packs-scanned");
     else
         log_error_event(LOG_ERROR, "first-scan-failed", error, NULL);
@@ -487,13 +144,26 @@ static void run_first(gpointer data, gboolean cancelled)
         publisher->ready_func(publisher->ready_user);
 }
 
+static gboolean has_serial(const Catalog *catalog, const ScanJob *job)
+{
+    const CatalogPack *place = catalog_place(catalog, job->path, strlen(job->path));
+    return place != NULL && place->serial == job->stale_serial;
+}
+
 /* TRUE when somebody else has scanned the place since the asker looked. */
 static gboolean already_scanned(const Publisher *publisher, const ScanJob *job)
 {
     if (job->stale_serial == 0 || job->path == NULL)
         return FALSE;
-    const CatalogPack *place = catalog_place(publisher->current->catalog, job->path, strlen(job->path));
-    return place == NULL || place->serial != job->stale_serial;
+    return !has_serial(publisher->current->catalog, job) && !has_serial(publisher->current->hidden, job);
+}
+
+static gboolean carry_out_scan(Publisher *publisher, ScanJob *job)
+{
+    if (job->stale_serial != 0 && job->path != NULL &&
+        publisher_mirror_again(publisher, job->path, job->stale_serial, &job->error))
+        return job->error == NULL;
+    return publisher_scan_and_publish(publisher, job, &job->error);
 }
 
 static void fill_result(const Publisher *publisher, ScanJob *job)
@@ -515,7 +185,7 @@ static void run_scan(gpointer data, gboolean cancelled)
     ScanJob *job = order->job;
     gboolean wanted = !cancelled && !g_atomic_int_get(&order->publisher->closing);
     if (wanted && !already_scanned(order->publisher, job)) {
-        if (!scan_and_publish(order->publisher, job, &job->error))
+        if (!carry_out_scan(order->publisher, job))
             log_error_event(LOG_WARNING, "scan-failed", job->error, "path", job->path, NULL);
     }
     if (job->reply_to == NULL) {
@@ -524,6 +194,16 @@ static void run_scan(gpointer data, gboolean cancelled)
     }
     fill_result(order->publisher, job);
     mailbox_post(job->reply_to, job->done, job);
+}
+
+static void run_mirror(gpointer data, gboolean cancelled)
+{
+    g_autofree Order *order = data;
+    g_autoptr(MirrorJob) job = order->mirror;
+    if (!cancelled && !g_atomic_int_get(&order->publisher->closing))
+        publisher_run_mirror(order->publisher, job);
+    if (job->reply_to != NULL)
+        mailbox_post(job->reply_to, job->done, g_steal_pointer(&job));
 }
 
 static void run_reload(gpointer data, gboolean cancelled)
@@ -536,7 +216,7 @@ static void run_reload(gpointer data, gboolean cancelled)
     if (cancelled || !is_last || g_atomic_int_get(&publisher->closing))
         return;
     g_autoptr(GError) error = NULL;
-    Snapshot *next = snapshot_derive(publisher, publisher->current);
+    Snapshot *next = publisher_derive(publisher, publisher->current);
     config_unref(next->config);
     next->config = g_steal_pointer(&config);
     GPtrArray *tokens = admin_tokens_load(next->config, &error);
@@ -547,7 +227,7 @@ static void run_reload(gpointer data, gboolean cancelled)
         log_error_event(LOG_ERROR, "admin-tokens-kept", error, NULL);
         g_clear_error(&error);
     }
-    publish(publisher, next);
+    publisher_publish(publisher, next);
     TrustList *trust = trust_file_load(next->config->trust_file, &error);
     if (trust != NULL) {
         trust_list_unref(publisher->trust);
@@ -556,9 +236,9 @@ static void run_reload(gpointer data, gboolean cancelled)
         log_error_event(LOG_ERROR, "trust-list-kept", error, NULL);
         g_clear_error(&error);
     }
-    if (publisher->current->scanned && judgement_is_stale(publisher))
-        judge_and_publish(publisher);
-    if (scan_and_publish(publisher, NULL, &error))
+    if (publisher->current->scanned && publisher_judgement_is_stale(publisher))
+        publisher_judge_and_publish(publisher);
+    if (publisher_scan_and_publish(publisher, NULL, &error))
         log_counts(publisher, "packs-rescanned");
     else
         log_error_event(LOG_ERROR, "rescan-failed", error, NULL);
@@ -575,7 +255,7 @@ static void run_judge(gpointer data, gboolean cancelled)
 {
     Publisher *publisher = data;
     if (!cancelled && publisher->current->scanned)
-        judge_and_publish(publisher);
+        publisher_judge_and_publish(publisher);
 }
 
 /* --- Life cycle --- */
@@ -597,6 +277,8 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Ac
     publisher->current->trust = trust_list_ref(trust);
     publisher->trust = trust;
     publisher->judge_at = G_MAXINT64;
+    publisher->local = catalog_new_empty();
+    publisher->mirrored = mirrored_new();
     publisher->holdings = holdings_new();
     return publisher;
 }
@@ -614,23 +296,15 @@ void publisher_free(Publisher *publisher)
     publisher_info_clear(&publisher->info);
     search_index_free(publisher->index);
     hash_store_free(publisher->hashes);
+    hash_store_free(publisher->release_hashes);
+    catalog_unref(publisher->local);
+    mirrored_free(publisher->mirrored);
+    g_clear_pointer(&publisher->first_mirrored, g_ptr_array_unref);
     exchange_writer_free(publisher->exchange);
     holdings_free(publisher->holdings);
     trust_list_unref(publisher->trust);
     g_mutex_clear(&publisher->lock);
     g_free(publisher);
-}
-
-/* A store that cannot be opened is done without. */
-static void open_hashes(Publisher *publisher, const char *path)
-{
-    g_autofree char *rebuilt = NULL;
-    g_autoptr(GError) error = NULL;
-    publisher->hashes = hash_store_open(path, &rebuilt, &error);
-    if (publisher->hashes == NULL)
-        log_error_event(LOG_WARNING, "hashes-not-kept", error, NULL);
-    else if (rebuilt != NULL)
-        log_event(LOG_WARNING, "hashes-rebuilt", "reason", rebuilt, NULL);
 }
 
 gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GError **error)
@@ -642,7 +316,7 @@ gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GE
     if (rebuilt != NULL)
         log_event(LOG_WARNING, "index-rebuilt", "reason", rebuilt, NULL);
     search_index_set_damage_func(publisher->index, on_index_damage, publisher);
-    open_hashes(publisher, stores->hashes_path);
+    publisher->hashes = publisher_open_hashes(stores->hashes_path);
     publisher->exchange = exchange_writer_open(stores->catalog_path, stores->key, error);
     if (publisher->exchange == NULL)
         return FALSE;
@@ -657,6 +331,19 @@ void publisher_scan(Publisher *publisher, ScanJob *job)
     Order *order = g_new(Order, 1);
     *order = (Order){.publisher = publisher, .job = job};
     actor_post(publisher->indexer, run_scan, order);
+}
+
+void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs)
+{
+    g_assert(publisher->index == NULL && publisher->first_mirrored == NULL);
+    publisher->first_mirrored = packs;
+}
+
+void publisher_mirror(Publisher *publisher, MirrorJob *job)
+{
+    Order *order = g_new(Order, 1);
+    *order = (Order){.publisher = publisher, .mirror = job};
+    actor_post(publisher->indexer, run_mirror, order);
 }
 
 void publisher_reload(Publisher *publisher, Config *config)

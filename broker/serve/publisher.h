@@ -2,17 +2,20 @@
  *
  * The publisher keeps the one snapshot that everybody answers from, and replaces it.
  *
- * A Snapshot is immutable and atomically reference counted: configuration, catalog, the opened packs
- * directory and the admin tokens that belong together. An I/O thread holds one and compares it with the
+ * A Snapshot is immutable and atomically reference counted: configuration, catalogs, the opened directories
+ * of packs and the admin tokens that belong together. An I/O thread holds one and compares it with the
  * published pointer once per request (publisher_is_current: one atomic load); only when it differs does it
  * take the short lock of publisher_acquire.
  *
- * All changes run on the indexer actor, one after another: scan the disk, bring the search index up to date,
- * publish, answer whoever asked. Only the very first scan is published before its index is ready, so that
- * pages are served while the index is being built.
+ * All changes run on the indexer actor, one after another: scan the disk or take what the mirrors have
+ * installed, bring the search index up to date, publish, answer whoever asked. Only the very first scan is
+ * published before its index is ready, so that pages are served while the index is being built.
  *
  * Each snapshot also carries what other brokers are told about it (exchange.h), which is on disk before the
  * snapshot is published.
+ *
+ * Packs lie in the packs directory (local) and in the release store (mirrored). The catalog is made of both,
+ * local ones first (mirrored.h); private ones are in a catalog of their own and in no index.
  *
  * A scan hashes what is new; every new place is then judged by the trust list and the policy, and what policy
  * refuses stands in the catalog without files. When trust list or policy change, or an entry of the list
@@ -32,8 +35,8 @@ typedef struct {
     guint64 number; /* grows with every publication; key of everything derived from a snapshot */
     Config *config;
     Catalog *catalog;   /* what everybody may see */
-    Catalog *hidden;    /* private packs, at their own paths; never NULL */
-    PackRoot *root;     /* NULL: the packs directory does not exist */
+    Catalog *hidden;    /* private packs, at their own paths, refused ones too; never NULL */
+    PackRoot *root;     /* of both; NULL before the first scan */
     GPtrArray *tokens;  /* of char *: admin tokens */
     TrustList *trust;   /* by which the catalog was judged */
     Exchange *exchange; /* what others are told; NULL before the first scan, or when it could not be kept */
@@ -76,6 +79,8 @@ typedef struct {
     SearchApplyReport report;
     guint64 scans, index_failures; /* since the start */
     gint64 judge_elapsed_us;       /* of the latest judging */
+    gint64 mirror_elapsed_us;      /* of the latest mirror job, until it was published; 0: there was none */
+    guint mirrored, mirrored_private; /* places, also those that local ones shadow */
 } PublisherInfo;
 
 void publisher_info_clear(PublisherInfo *info);
@@ -122,11 +127,14 @@ typedef struct {
     char *path;
     guint8 digest[SHA256_BYTES];
     gboolean is_private;
-    char *reason; /* one line */
+    AcceptRule rule; /* ACCEPT_HASH: it is damaged or missing; others: the trust list is another one by now */
+    char *reason;    /* one line */
 } MirrorProblem;
 void mirror_job_free(MirrorJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirrorJob, mirror_job_free)
 /* Takes the job over. Each release is read from the release store, hashed and judged again; what is not as it
- * was when it was installed is not served. */
+ * was when it was installed is not served. Of several records of one path and visibility the last counts.
+ * Before the first scan is published the job only changes what that scan will publish. */
 void publisher_mirror(Publisher *publisher, MirrorJob *job);
 
 /* New configuration (a reference is taken), tokens and trust list read again, everything judged anew if that

@@ -55,10 +55,15 @@ static gboolean refs_dec(gatomicrefcount *refs)
 
 /* --- Places --- */
 
+static gboolean ctime_equal(gint64 a, gint64 b)
+{
+    return a == b || a == FILE_CTIME_ANY || b == FILE_CTIME_ANY;
+}
+
 gboolean file_identity_equal(const FileIdentity *a, const FileIdentity *b)
 {
     return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+           a->mtime_ns == b->mtime_ns && ctime_equal(a->ctime_ns, b->ctime_ns);
 }
 
 CatalogPack *catalog_pack_new(const char *path, const char *directory)
@@ -68,12 +73,22 @@ CatalogPack *catalog_pack_new(const char *path, const char *directory)
     g_atomic_ref_count_init(&pack->refs);
     pack->path = g_strdup(path);
     pack->directory = g_strdup(directory);
+    pack->disk = pack->path;
     pack->name = g_strdup("");
     pack->version = g_strdup("");
     pack->summary = g_strdup("");
     pack->language = g_strdup("");
     pack->warnings = g_ptr_array_new_with_free_func(g_free);
     return pack;
+}
+
+void catalog_pack_set_mirrored(CatalogPack *pack, const char *disk, const char *source, gboolean is_private)
+{
+    g_assert(!pack->is_mirrored);
+    pack->disk = g_strdup(disk);
+    pack->is_mirrored = TRUE;
+    pack->source = g_strdup(source);
+    pack->is_private = is_private;
 }
 
 static gint compare_files(gconstpointer a, gconstpointer b)
@@ -120,8 +135,11 @@ void catalog_pack_unref(CatalogPack *pack)
         g_free(pack);
         return;
     }
+    if (pack->disk != pack->path)
+        g_free(pack->disk);
     g_free(pack->path);
     g_free(pack->directory);
+    g_free(pack->source);
     g_free(pack->problem);
     g_free(pack->name);
     g_free(pack->version);
@@ -506,7 +524,66 @@ Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *remo
     return catalog_new(node_with_changes(base->root, "", 0, all), base->generation + 1);
 }
 
+/* --- Comparing --- */
+
+typedef struct {
+    GPtrArray *upserts, *removals;
+    gboolean directories;
+} Comparison;
+
+/* The child of `to` that stands at `at` and that of `from` at `from_at`, whichever name comes first, both
+ * when they have one name; steps on. */
+static void take_pair(const Node *from, guint *from_at, const Node *to, guint *to_at, const Node **ret_old,
+                      const Node **ret_new)
+{
+    const Node *old = from != NULL && *from_at < from->child_count ? from->children[*from_at] : NULL;
+    const Node *new = to != NULL && *to_at < to->child_count ? to->children[*to_at] : NULL;
+    int order = old == NULL   ? 1
+                : new == NULL ? -1
+                              : compare_slices(old->name, old->name_len, new->name, new->name_len);
+    *ret_old = order <= 0 ? old : NULL;
+    *ret_new = order >= 0 ? new : NULL;
+    *from_at += *ret_old != NULL;
+    *to_at += *ret_new != NULL;
+}
+
+/* One of both may be NULL. Recursion is as deep as the tree: LIMIT_PATH_DEPTH. */
+static void compare_nodes(const Node *from, const Node *to, Comparison *result)
+{
+    if (from == to)
+        return;
+    CatalogPack *old = from != NULL ? from->place : NULL;
+    CatalogPack *new = to != NULL ? to->place : NULL;
+    if (new != NULL && new != old)
+        g_ptr_array_add(result->upserts, new);
+    else if (new == NULL && old != NULL)
+        g_ptr_array_add(result->removals, old->path);
+    if ((from != NULL && from->listed) != (to != NULL && to->listed))
+        result->directories = TRUE;
+    guint from_at = 0, to_at = 0;
+    for (;;) {
+        const Node *old_child, *new_child;
+        take_pair(from, &from_at, to, &to_at, &old_child, &new_child);
+        if (old_child == NULL && new_child == NULL)
+            return;
+        compare_nodes(old_child, new_child, result);
+    }
+}
+
+void catalog_compare(const Catalog *from, const Catalog *to, GPtrArray *ret_upserts, GPtrArray *ret_removals,
+                     gboolean *ret_directories)
+{
+    Comparison result = {ret_upserts, ret_removals, FALSE};
+    compare_nodes(from->root, to->root, &result);
+    *ret_directories = result.directories;
+}
+
 /* --- Queries --- */
+
+gboolean catalog_is_same(const Catalog *a, const Catalog *b)
+{
+    return a->root == b->root;
+}
 
 guint64 catalog_generation(const Catalog *catalog)
 {

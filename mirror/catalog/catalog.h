@@ -11,8 +11,11 @@
  * when it has wiki/index.md (facts of existing brokers: a place without it is shown in the tree and its
  * manifest is served, but it is not a pack). CatalogPack describes both.
  *
- * This module does no I/O: mirror/store/pack_scan.h makes CatalogPacks from disk, pack_judge.h says what
- * their signatures are worth, broker/serve publishes catalogs.
+ * Places lie in the packs directory (local) or in the release store (mirrored); `path` and what it is called
+ * on disk are two things.
+ *
+ * This module does no I/O: mirror/store/pack_scan.h and release_take.h make CatalogPacks from disk,
+ * pack_judge.h says what their signatures are worth, broker/serve publishes catalogs.
  */
 #pragma once
 
@@ -25,8 +28,12 @@ typedef struct {
     guint64 inode;
     guint64 size;    /* bytes */
     gint64 mtime_ns; /* since the epoch */
-    gint64 ctime_ns;
+    gint64 ctime_ns; /* or FILE_CTIME_ANY */
 } FileIdentity;
+
+/* Of files of the release store, which several releases may share by hard links: each link that comes or goes
+ * moves the change time and nothing else. Equal to every time. */
+#define FILE_CTIME_ANY G_MININT64
 
 gboolean file_identity_equal(const FileIdentity *a, const FileIdentity *b);
 
@@ -63,9 +70,14 @@ typedef struct {
 typedef struct CatalogPack CatalogPack; /* fields below; made by pack_scan, immutable once in a catalog */
 struct CatalogPack {
     gatomicrefcount refs;
-    char *path;       /* slash path below the packs directory; owned */
-    char *directory;  /* absolute directory on disk; owned */
-    gboolean is_pack; /* has wiki/index.md and nothing is wrong with it */
+    char *path;      /* slash path of the pack; owned */
+    char *directory; /* absolute directory on disk; owned */
+    char *disk; /* the same below its root (pack_root.h): of a local place `path` itself, of a mirrored one
+                   the name of its release's directory; owned */
+    gboolean is_mirrored; /* lies in the release store, not in the packs directory */
+    gboolean is_private;  /* only for those who have a read token for it; only mirrored places are */
+    char *source;         /* name of the source that a mirrored place is from; NULL of a local one; owned */
+    gboolean is_pack;     /* has wiki/index.md and nothing is wrong with it */
     char *problem; /* why it is not served as a pack though it looks like one; NULL when fine; one line; owned
                     */
     char *name;    /* manifest: name; may be "" */
@@ -92,6 +104,8 @@ struct CatalogPack {
 /* A place without files, to be filled by its maker before anybody else sees it: texts are "", `problem` is
  * NULL, `warnings` is an empty array. Both arguments are copied; `path` must pass pack_path_check. */
 CatalogPack *catalog_pack_new(const char *path, const char *directory);
+/* Makes it a mirrored one, before anybody else sees it; texts are copied. */
+void catalog_pack_set_mirrored(CatalogPack *pack, const char *disk, const char *source, gboolean is_private);
 /* Gives the place its files, once: copies `files` (of CatalogFile, in any order, names distinct and copied),
  * sorts them and sets `bytes` to the sum of their sizes. */
 void catalog_pack_set_files(CatalogPack *pack, const GArray *files);
@@ -125,8 +139,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Catalog, catalog_unref)
  * directory copying it only once. No array is kept. */
 Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *removals, GPtrArray *directories);
 
+/* What has to be done to `from` to make it `to`: places of `to` that are other objects than those of `from`
+ * (of CatalogPack *) and paths of places that are gone (of char *), both borrowed and added to the arrays, and
+ * in *ret_directories whether the empty directories differ. What both share is not looked at, so that it
+ * costs what one catalog_with_changes did, or several did together. */
+void catalog_compare(const Catalog *from, const Catalog *to, GPtrArray *ret_upserts, GPtrArray *ret_removals,
+                     gboolean *ret_directories);
+
 /* --- Queries --- */
 
+/* TRUE when catalog_compare would find nothing because they share everything. */
+gboolean catalog_is_same(const Catalog *a, const Catalog *b);
 guint64 catalog_generation(const Catalog *catalog);
 /* Packs (is_pack) and the indexed rows and bytes of all of them. */
 guint catalog_pack_count(const Catalog *catalog);

@@ -117,9 +117,14 @@ static const Known *look_up(const HashStore *store, const char *path)
     return store->known != NULL ? g_hash_table_lookup(store->known, path) : NULL;
 }
 
+gboolean hash_store_is_loaded(const HashStore *store)
+{
+    return store->known != NULL;
+}
+
 gboolean hash_store_fill(const HashStore *store, CatalogPack *place)
 {
-    const Known *known = look_up(store, place->path);
+    const Known *known = look_up(store, place->disk);
     if (known == NULL || memcmp(known->fingerprint, place->fingerprint, SHA256_BYTES) != 0 ||
         known->bytes != (gsize)place->file_count * RECORD_BYTES)
         return FALSE;
@@ -162,7 +167,7 @@ static gboolean delete_path(Db *db, const char *path, GError **error)
 /* The file has it already, which at a start is so for nearly everything. */
 static gboolean is_stored(const HashStore *store, const CatalogPack *place, const GByteArray *records)
 {
-    const Known *known = look_up(store, place->path);
+    const Known *known = look_up(store, place->disk);
     return known != NULL && memcmp(known->fingerprint, place->fingerprint, SHA256_BYTES) == 0 &&
            known->bytes == records->len &&
            (records->len == 0 || memcmp(known->records, records->data, records->len) == 0);
@@ -173,20 +178,20 @@ static gboolean put_place(HashStore *store, const CatalogPack *place, GError **e
     Db *db = store->db;
     g_autoptr(GByteArray) records = records_of(place);
     if (records == NULL || place->problem != NULL)
-        return delete_path(db, place->path, error);
+        return delete_path(db, place->disk, error);
     if (is_stored(store, place, records))
         return TRUE;
     g_autoptr(DbStatement) statement =
         db_prepare(db, "REPLACE INTO places(path, fingerprint, hashes) VALUES (?, ?, ?)", error);
     if (statement == NULL)
         return FALSE;
-    db_bind_text(statement, 1, place->path);
+    db_bind_text(statement, 1, place->disk);
     db_bind_blob(statement, 2, place->fingerprint, SHA256_BYTES);
     db_bind_blob(statement, 3, records->data, records->len);
     return db_run(statement, error);
 }
 
-static gboolean delete_others(HashStore *store, const Catalog *whole, GError **error)
+static gboolean delete_others(HashStore *store, GHashTable *whole, GError **error)
 {
     GHashTableIter iter;
     gpointer path = NULL;
@@ -194,12 +199,12 @@ static gboolean delete_others(HashStore *store, const Catalog *whole, GError **e
         return TRUE;
     g_hash_table_iter_init(&iter, store->known);
     while (g_hash_table_iter_next(&iter, &path, NULL))
-        if (catalog_place(whole, path, strlen(path)) == NULL && !delete_path(store->db, path, error))
+        if (!g_hash_table_contains(whole, path) && !delete_path(store->db, path, error))
             return FALSE;
     return TRUE;
 }
 
-static gboolean write_all(HashStore *store, GPtrArray *upserts, GPtrArray *removals, const Catalog *whole,
+static gboolean write_all(HashStore *store, GPtrArray *upserts, GPtrArray *removals, GHashTable *whole,
                           GError **error)
 {
     for (guint i = 0; i < removals->len; i++)
@@ -211,7 +216,7 @@ static gboolean write_all(HashStore *store, GPtrArray *upserts, GPtrArray *remov
     return delete_others(store, whole, error);
 }
 
-gboolean hash_store_save(HashStore *store, GPtrArray *upserts, GPtrArray *removals, const Catalog *whole,
+gboolean hash_store_save(HashStore *store, GPtrArray *upserts, GPtrArray *removals, GHashTable *whole,
                          GError **error)
 {
     if (upserts->len + removals->len > 0 || store->known != NULL) {

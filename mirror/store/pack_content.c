@@ -33,7 +33,7 @@ static GBytes *source_read(const Source *source, const CatalogFile *file, GError
 {
     if (source->root != NULL)
         return pack_root_read(source->root, source->place, file, error);
-    g_autofree char *path = g_strconcat(source->place->path, "/", file->name, NULL);
+    g_autofree char *path = g_strconcat(source->place->disk, "/", file->name, NULL);
     return pack_dir_read_file(source->parent_fd, path, &file->identity, error);
 }
 

@@ -22,7 +22,7 @@ static void warn_unread(CatalogPack *place, const CatalogFile *file, const GErro
 
 static gboolean hash_file(int root_fd, CatalogPack *place, CatalogFile *file, GError **error)
 {
-    g_autofree char *path = g_strconcat(place->path, "/", file->name, NULL);
+    g_autofree char *path = g_strconcat(place->disk, "/", file->name, NULL);
     g_autoptr(GError) cause = NULL;
     g_autoptr(GBytes) raw = pack_dir_read_file(root_fd, path, &file->identity, &cause);
     if (raw == NULL && stays_unread(cause)) {

@@ -40,13 +40,15 @@ typedef struct {
     guint warnings_left_out;
     guint entries; /* names of any kind seen under wiki/ */
     guint64 bytes;
-    gint64 newest_us;  /* latest change of any file */
+    gint64 newest_us;  /* latest change of any file; 0 of a release, which is never written again */
     gboolean is_place; /* there is a manifest.yaml or a wiki/, usable or not */
+    gboolean is_release;
 } Survey;
 
-static Survey *survey_new(void)
+static Survey *survey_new(gboolean is_release)
 {
     Survey *survey = g_new0(Survey, 1);
+    survey->is_release = is_release;
     survey->files = g_array_new(FALSE, FALSE, sizeof(CatalogFile));
     survey->names = g_string_chunk_new(4096);
     survey->warnings = g_ptr_array_new_with_free_func(g_free);
@@ -110,9 +112,12 @@ static void survey_add_file(Survey *survey, const char *name, const FileIdentity
         return;
     }
     CatalogFile file = {.name = g_string_chunk_insert(survey->names, name), .identity = *identity};
+    if (survey->is_release)
+        file.identity.ctime_ns = FILE_CTIME_ANY;
+    else
+        survey->newest_us = MAX(survey->newest_us, identity->ctime_ns / 1000);
     g_array_append_val(survey->files, file);
     survey->bytes += identity->size;
-    survey->newest_us = MAX(survey->newest_us, identity->ctime_ns / 1000);
     if (survey->bytes > LIMIT_PACK_BYTES) {
         g_autofree char *what =
             g_strdup_printf("with this file the pack is larger than %d bytes", LIMIT_PACK_BYTES);
@@ -244,12 +249,12 @@ static gint compare_texts(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static Survey *survey_place(int root_fd, const char *path, GError **error)
+static Survey *survey_place(int root_fd, const char *disk, gboolean is_release, GError **error)
 {
-    g_autoptr(PackDir) dir = pack_dir_open(root_fd, path, error);
+    g_autoptr(PackDir) dir = pack_dir_open(root_fd, disk, error);
     if (dir == NULL)
         return NULL;
-    g_autoptr(Survey) survey = survey_new();
+    g_autoptr(Survey) survey = survey_new(is_release);
     if (!survey_top_file(survey, dir, "manifest.yaml", error) ||
         !survey_top_file(survey, dir, "manifest.sig", error) || !survey_wiki(survey, dir, error))
         return NULL;
@@ -308,16 +313,16 @@ static void survey_fingerprint(const Survey *survey, guint8 ret[SHA256_BYTES])
 typedef struct {
     int root_fd;
     const char *root_path;
-    const char *path;
+    const char *disk; /* below the root */
     const CatalogPack *base;
     gboolean hash;
     const HashStore *known;
+    const PackPlaceRelease *release; /* NULL: a local place, whose path is `disk` */
 } Order;
 
 /* One place being read. */
 typedef struct {
     int root_fd;
-    const char *path;
     Survey *survey;
     CatalogPack *pack; /* being filled */
 } Reader;
@@ -330,7 +335,7 @@ static gboolean read_named(Reader *reader, const char *name, GBytes **ret, GErro
     *ret = NULL;
     if (file == NULL)
         return TRUE;
-    g_autofree char *path = g_strconcat(reader->path, "/", name, NULL);
+    g_autofree char *path = g_strconcat(reader->pack->disk, "/", name, NULL);
     g_autoptr(GError) cause = NULL;
     *ret = pack_dir_read_file(reader->root_fd, path, &file->identity, &cause);
     if (*ret != NULL)
@@ -492,11 +497,20 @@ static void finish(Reader *reader)
     pack->serial = next_serial();
 }
 
+static CatalogPack *new_place(const Order *order)
+{
+    const PackPlaceRelease *release = order->release;
+    g_autofree char *directory = g_build_filename(order->root_path, order->disk, NULL);
+    CatalogPack *pack = catalog_pack_new(release != NULL ? release->path : order->disk, directory);
+    if (release != NULL)
+        catalog_pack_set_mirrored(pack, order->disk, release->source, release->is_private);
+    return pack;
+}
+
 /* NULL with CONFLICT when the place changed since the survey. */
 static CatalogPack *read_place(Reader *reader, const Order *order, GError **error)
 {
-    g_autofree char *directory = g_build_filename(order->root_path, reader->path, NULL);
-    g_autoptr(CatalogPack) pack = catalog_pack_new(reader->path, directory);
+    g_autoptr(CatalogPack) pack = new_place(order);
     reader->pack = pack;
     survey_fingerprint(reader->survey, pack->fingerprint);
     /* What the survey has found wrong is reason enough; reading would only add to it. */
@@ -525,18 +539,18 @@ static gboolean is_race(const GError *cause)
            g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND);
 }
 
-static gboolean still_exists(int root_fd, const char *path)
+static gboolean still_exists(int root_fd, const char *disk)
 {
-    g_autoptr(PackDir) dir = pack_dir_open(root_fd, path, NULL);
+    g_autoptr(PackDir) dir = pack_dir_open(root_fd, disk, NULL);
     return dir != NULL;
 }
 
-/* A place that keeps changing gets a fingerprint that nothing has, so that the next scan looks again. */
-static CatalogPack *restless_place(const char *root_path, const char *path)
+/* A place that cannot be had gets a fingerprint that nothing has, so that the next scan looks again. Takes
+ * `problem` over. */
+static CatalogPack *bare_place(const Order *order, char *problem)
 {
-    g_autofree char *directory = g_build_filename(root_path, path, NULL);
-    CatalogPack *pack = catalog_pack_new(path, directory);
-    pack->problem = g_strdup_printf("changed on disk %d times while it was read", TAKES_MAX);
+    CatalogPack *pack = new_place(order);
+    pack->problem = problem;
     random_fill(pack->fingerprint, sizeof pack->fingerprint);
     pack->serial = next_serial();
     return pack;
@@ -547,7 +561,7 @@ static gboolean take_once(const Order *order, gboolean may_wait, PackPlaceOutcom
                           CatalogPack **ret, GError **error)
 {
     const CatalogPack *base = order->base;
-    g_autoptr(Survey) survey = survey_place(order->root_fd, order->path, error);
+    g_autoptr(Survey) survey = survey_place(order->root_fd, order->disk, order->release != NULL, error);
     if (survey == NULL)
         return FALSE;
     guint8 fingerprint[SHA256_BYTES];
@@ -559,10 +573,10 @@ static gboolean take_once(const Order *order, gboolean may_wait, PackPlaceOutcom
     gboolean fresh = is_fresh(survey);
     if (fresh && may_wait) {
         g_usleep(TICK_US);
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s: written this instant", order->path);
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s: written this instant", order->disk);
         return FALSE;
     }
-    Reader reader = {order->root_fd, order->path, survey, NULL};
+    Reader reader = {order->root_fd, survey, NULL};
     *ret = read_place(&reader, order, error);
     if (*ret == NULL)
         return FALSE;
@@ -584,16 +598,16 @@ static PackPlaceOutcome take(const Order *order, CatalogPack **ret, GError **err
             return PACK_PLACE_UNREAD;
         }
     }
-    if (!still_exists(order->root_fd, order->path))
+    if (!still_exists(order->root_fd, order->disk))
         return PACK_PLACE_GONE;
-    *ret = restless_place(order->root_path, order->path);
+    *ret = bare_place(order, g_strdup_printf("changed on disk %d times while it was read", TAKES_MAX));
     return PACK_PLACE_TAKEN;
 }
 
 PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char *path,
                                  const CatalogPack *base, CatalogPack **ret, GError **error)
 {
-    Order order = {.root_fd = root_fd, .root_path = root_path, .path = path, .base = base};
+    Order order = {.root_fd = root_fd, .root_path = root_path, .disk = path, .base = base};
     return take(&order, ret, error);
 }
 
@@ -601,6 +615,31 @@ PackPlaceOutcome pack_place_take_hashed(int root_fd, const char *root_path, cons
                                         const CatalogPack *base, const HashStore *known, CatalogPack **ret,
                                         GError **error)
 {
-    Order order = {root_fd, root_path, path, base, TRUE, known};
+    Order order = {
+        .root_fd = root_fd, .root_path = root_path, .disk = path, .base = base, .hash = TRUE, .known = known};
     return take(&order, ret, error);
+}
+
+CatalogPack *pack_place_take_release(int root_fd, const char *root_path, const PackPlaceRelease *release,
+                                     const HashStore *known)
+{
+    Order order = {.root_fd = root_fd,
+                   .root_path = root_path,
+                   .disk = release->directory,
+                   .hash = TRUE,
+                   .known = known,
+                   .release = release};
+    g_autoptr(GError) error = NULL;
+    CatalogPack *place = NULL;
+    switch (root_fd >= 0 ? take(&order, &place, &error) : PACK_PLACE_GONE) {
+    case PACK_PLACE_TAKEN:
+        return place;
+    case PACK_PLACE_GONE:
+        return bare_place(&order, g_strdup("is not in the release store"));
+    case PACK_PLACE_UNREAD:
+        return bare_place(&order, g_strdup(error->message));
+    case PACK_PLACE_UNCHANGED: /* needs a place to compare with */
+        break;
+    }
+    g_assert_not_reached();
 }

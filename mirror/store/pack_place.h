@@ -34,3 +34,17 @@ PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char 
 PackPlaceOutcome pack_place_take_hashed(int root_fd, const char *root_path, const char *path,
                                         const CatalogPack *base, const HashStore *known, CatalogPack **ret,
                                         GError **error);
+
+/* A release in the release store, and the pack that it is. */
+typedef struct {
+    const char *path;
+    const char *directory; /* its name below the directory of releases */
+    const char *source;
+    gboolean is_private;
+} PackPlaceRelease;
+
+/* Takes a release with the hashes of its files, as above; `root_fd` -1: there are none. Never NULL: one that
+ * is not there, or cannot be read, is a place with that as its problem. Change times do not count, because
+ * releases share files by hard links; nobody writes to them, and whoever serves a file compares its hash. */
+CatalogPack *pack_place_take_release(int root_fd, const char *root_path, const PackPlaceRelease *release,
+                                     const HashStore *known);

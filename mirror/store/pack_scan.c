@@ -13,53 +13,14 @@
 #include "schema/text.h"
 #include "signing/hash.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
-
-struct PackRoot {
-    gatomicrefcount refs;
-    int fd;
-    char *path; /* absolute */
-};
-
-/* --- Root --- */
-
-PackRoot *pack_root_open(const char *path, GError **error)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        kontor_error_set_errno(error, errno, "packs directory '%s'", path);
-        return NULL;
-    }
-    PackRoot *root = g_new0(PackRoot, 1);
-    g_atomic_ref_count_init(&root->refs);
-    root->fd = fd;
-    root->path = g_canonicalize_filename(path, NULL);
-    return root;
-}
-
-PackRoot *pack_root_ref(PackRoot *root)
-{
-    g_atomic_int_inc(&root->refs);
-    return root;
-}
-
-void pack_root_unref(PackRoot *root)
-{
-    if (root == NULL || !g_atomic_int_dec_and_test(&root->refs))
-        return;
-    close(root->fd);
-    g_free(root->path);
-    g_free(root);
-}
 
 /* --- One scan --- */
 
 typedef struct {
-    PackRoot *root;
+    int root_fd;
+    const char *root_path;
     const PackScanOptions *options;
     const Catalog *base; /* of the options */
     gboolean recurse;    /* FALSE: look only into the directory that was asked for */
@@ -99,7 +60,11 @@ static PackScan *pack_scan_new(void)
 
 static void scanner_init(Scanner *scanner, PackRoot *root, const PackScanOptions *options)
 {
-    *scanner = (Scanner){.root = root, .options = options, .base = options->base, .recurse = TRUE};
+    *scanner = (Scanner){.root_fd = pack_root_fd(root, PACK_ROOT_PACKS),
+                         .root_path = pack_root_path(root, PACK_ROOT_PACKS),
+                         .options = options,
+                         .base = options->base,
+                         .recurse = TRUE};
     pthread_mutex_init(&scanner->lock, NULL);
     pthread_cond_init(&scanner->changed, NULL);
     scanner->waiting = g_ptr_array_new_with_free_func(g_free);
@@ -212,14 +177,13 @@ static PackPlaceOutcome take_from_disk(Scanner *scanner, const char *path, const
                                        CatalogPack **ret, GError **error)
 {
     const PackScanOptions *options = scanner->options;
-    PackRoot *root = scanner->root;
     gboolean distrusted = g_strcmp0(path, options->distrusted) == 0;
     if (distrusted)
         base = NULL;
     if (!options->hash)
-        return pack_place_take(root->fd, root->path, path, base, ret, error);
-    return pack_place_take_hashed(root->fd, root->path, path, base, distrusted ? NULL : options->known, ret,
-                                  error);
+        return pack_place_take(scanner->root_fd, scanner->root_path, path, base, ret, error);
+    return pack_place_take_hashed(scanner->root_fd, scanner->root_path, path, base,
+                                  distrusted ? NULL : options->known, ret, error);
 }
 
 static void take_place(Scanner *scanner, const char *path)
@@ -275,7 +239,7 @@ static void list_entry(Scanner *scanner, const char *path, const char *name, Pac
 
 static gboolean list_directory(Scanner *scanner, const char *path, Listing *listing, GError **error)
 {
-    g_autoptr(PackDir) dir = pack_dir_open(scanner->root->fd, path, error);
+    g_autoptr(PackDir) dir = pack_dir_open(scanner->root_fd, path, error);
     if (dir == NULL)
         return FALSE;
     const char *name = NULL;
@@ -474,10 +438,10 @@ static gboolean prefix_is_looked_into(const char *prefix)
     return TRUE;
 }
 
-static gboolean directory_exists(PackRoot *root, const char *path)
+static gboolean directory_exists(int root_fd, const char *path)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(PackDir) dir = pack_dir_open(root->fd, path, &error);
+    g_autoptr(PackDir) dir = pack_dir_open(root_fd, path, &error);
     return dir != NULL || !g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND);
 }
 
@@ -489,7 +453,7 @@ static void look_above(Scanner *scanner, const char *prefix)
     scanner->recurse = FALSE;
     for (char *slash; (slash = strrchr(above, '/')) != NULL;) {
         *slash = '\0';
-        if (directory_exists(scanner->root, above)) {
+        if (directory_exists(scanner->root_fd, above)) {
             run(scanner, above, /* threads= */ 1);
             return;
         }
@@ -499,14 +463,14 @@ static void look_above(Scanner *scanner, const char *prefix)
 PackScan *pack_scan_with(PackRoot *root, const PackScanOptions *options, GError **error)
 {
     const char *prefix = options->prefix;
-    g_assert(options->threads >= 1);
-    g_autoptr(PackDir) top = pack_dir_open(root->fd, "", error);
+    g_assert(options->threads >= 1 && pack_root_has(root, PACK_ROOT_PACKS));
+    g_autoptr(PackDir) top = pack_dir_open(pack_root_fd(root, PACK_ROOT_PACKS), "", error);
     if (top == NULL)
         return NULL;
     g_auto(Scanner) scanner = {0};
     scanner_init(&scanner, root, options);
     gboolean looked = prefix_is_looked_into(prefix);
-    if (looked && directory_exists(root, prefix))
+    if (looked && directory_exists(scanner.root_fd, prefix))
         run(&scanner, prefix, options->threads);
     else if (looked)
         look_above(&scanner, prefix);
@@ -524,13 +488,7 @@ PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, gui
     return pack_scan_with(root, &options, error);
 }
 
-/* --- Reading and serving files --- */
-
-GBytes *pack_root_read(PackRoot *root, const CatalogPack *place, const CatalogFile *file, GError **error)
-{
-    g_autofree char *path = join(place->path, file->name);
-    return pack_dir_read_file(root->fd, path, &file->identity, error);
-}
+/* --- Serving files --- */
 
 gboolean pack_file_is_text(const char *name)
 {

@@ -2,27 +2,16 @@
  *
  * Reading packs from a directory that anybody may be writing to.
  *
- * All access goes through a descriptor of the root and never leaves it: every component is opened without
- * following symbolic links (openat2 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, or component by component where
- * the kernel lacks it). Symbolic links, devices, sockets, names that pack_path_segment_check refuses and
- * files beyond the limits are left out and named in the pack's warnings.
+ * All access goes through the descriptor of a PackRoot and never leaves it. Symbolic links, devices, sockets,
+ * names that pack_path_segment_check refuses and files beyond the limits are left out and named in the pack's
+ * warnings.
  *
- * Blocking: call from workers or the state thread, never from an I/O thread. A PackRoot may be used by many
- * threads at once.
+ * Blocking: call from workers or the indexer, never from an I/O thread.
  */
 #pragma once
 
 #include "mirror/store/hash_store.h"
-
-typedef struct PackRoot PackRoot;
-
-/* --- Life cycle --- */
-
-/* Opens the directory `path`; NOT_FOUND when it does not exist. */
-PackRoot *pack_root_open(const char *path, GError **error);
-PackRoot *pack_root_ref(PackRoot *root);
-void pack_root_unref(PackRoot *root);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackRoot, pack_root_unref)
+#include "mirror/store/pack_root.h"
 
 /* --- Operations --- */
 
@@ -44,12 +33,13 @@ typedef struct {
 void pack_scan_free(PackScan *scan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackScan, pack_scan_free)
 
-/* Scans the whole root (`prefix` "") or the directory `prefix` and everything below it, with `threads` (≥ 1)
- * threads. Places are looked for everywhere but in dot-directories, wiki/ and raw/. A place whose fingerprint
- * equals that of the same path in `base` (may be NULL) is not read. A pack that disappears or changes while
- * it is read is taken again, twice at most, then gets a problem. A place or directory that the system cannot
- * read for reasons of its own (disk error, too many open files) stays as it is in `base` and is named in the
- * problems. Fails only when the root itself cannot be read. */
+/* Scans the whole packs directory of the root, which must have one (`prefix` "") or the directory `prefix`
+ * and everything below it, with `threads` (≥ 1) threads. Places are looked for everywhere but in
+ * dot-directories, wiki/ and raw/. A place whose fingerprint equals that of the same path in `base` (may be
+ * NULL) is not read. A pack that disappears or changes while it is read is taken again, twice at most, then
+ * gets a problem. A place or directory that the system cannot read for reasons of its own (disk error, too
+ * many open files) stays as it is in `base` and is named in the problems. Fails only when the root itself
+ * cannot be read. */
 PackScan *pack_scan(PackRoot *root, const char *prefix, const Catalog *base, guint threads, GError **error);
 
 /* The same with more choice. */
@@ -63,10 +53,6 @@ typedef struct {
                                because its files were seen to be others; may be NULL */
 } PackScanOptions;
 PackScan *pack_scan_with(PackRoot *root, const PackScanOptions *options, GError **error);
-
-/* Reads one file of a place, whole. CONFLICT when the file is no longer the one that was scanned (identity
- * differs before or after reading): the caller rescans the place. The bytes are as on disk. */
-GBytes *pack_root_read(PackRoot *root, const CatalogPack *place, const CatalogFile *file, GError **error);
 
 /* The form in which a text file is served: of the raw bytes and the bytes with CRLF and CR folded to LF, the
  * one whose SHA-256 stands in manifest.sig; folded when the file is not listed there, or when neither fits

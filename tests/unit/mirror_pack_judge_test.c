@@ -308,8 +308,13 @@ static void test_store(Fixture *fixture, gconstpointer data)
     put_pack(fixture, "b");
     g_autoptr(PackScan) first = scan_hashed(fixture, NULL);
     g_autoptr(Catalog) whole = catalog_of(first->upserts);
+    g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
+    g_hash_table_add(paths, (gpointer)(guintptr) "a");
+    g_hash_table_add(paths, (gpointer)(guintptr) "b");
     HashStore *store = hash_store_open(file, &rebuilt, NULL);
-    g_assert_true(hash_store_save(store, first->upserts, first->removals, whole, NULL));
+    g_assert_true(hash_store_is_loaded(store));
+    g_assert_true(hash_store_save(store, first->upserts, first->removals, paths, NULL));
+    g_assert_false(hash_store_is_loaded(store));
     hash_store_free(store);
     /* What is written differs from disk, to see that it is what is used. */
     CatalogPack *a = first->upserts->pdata[0];

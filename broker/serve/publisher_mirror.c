@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Releases are read from the store each time the mirrors name them, even when they look as before: whoever
+ * installed them was another process. Their hashes are kept, so that a start needs to read none of them.
+ */
+#include "broker/serve/publisher_internal.h"
+
+#include <string.h>
+
+#include "broker/log.h"
+#include "mirror/store/release_take.h"
+
+/* --- Jobs --- */
+
+static void mirror_problem_free(gpointer data)
+{
+    MirrorProblem *problem = data;
+    g_free(problem->path);
+    g_free(problem->reason);
+    g_free(problem);
+}
+
+void mirror_job_free(MirrorJob *job)
+{
+    if (job == NULL)
+        return;
+    g_clear_pointer(&job->packs, g_ptr_array_unref);
+    g_clear_pointer(&job->problems, g_ptr_array_unref);
+    g_free(job);
+}
+
+static void add_problem(GPtrArray *problems, const MirroredPack *record, const CatalogPack *place)
+{
+    MirrorProblem *problem = g_new0(MirrorProblem, 1);
+    problem->path = g_strdup(record->path);
+    memcpy(problem->digest, record->digest, sizeof problem->digest);
+    problem->is_private = record->is_private;
+    problem->rule = place->release.rule;
+    problem->reason = g_strdup(place->release.reason);
+    g_ptr_array_add(problems, problem);
+}
+
+/* --- Taking --- */
+
+/* Records of one path and visibility, of which the last counts. */
+static GPtrArray *latest_of(GPtrArray *records)
+{
+    g_autoptr(GHashTable) seen_public = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) seen_private = g_hash_table_new(g_str_hash, g_str_equal);
+    GPtrArray *latest = g_ptr_array_new();
+    for (guint i = records->len; i-- > 0;) {
+        MirroredPack *record = g_ptr_array_index(records, i);
+        if (g_hash_table_add(record->is_private ? seen_private : seen_public, record->path))
+            g_ptr_array_add(latest, record);
+    }
+    return latest;
+}
+
+/* Forgets where a path has been served from so far. */
+static void give_up(Publisher *publisher, const MirroredPack *record, GPtrArray *gone)
+{
+    const CatalogPack *old = mirrored_place(publisher->mirrored, record->path, record->is_private);
+    if (old != NULL)
+        g_ptr_array_add(gone, g_strdup(old->disk));
+}
+
+static void note_time(Publisher *publisher)
+{
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    publisher_note_time(publisher, pack_judge_until(publisher->trust, now), FALSE);
+}
+
+/* Reads and judges the releases of the records and puts them in. `problems` may be NULL. */
+static void put_all(Publisher *publisher, GPtrArray *records, const GPtrArray *taken, Change *change,
+                    GPtrArray *problems)
+{
+    g_autoptr(GPtrArray) verdicts =
+        mirrored_verdicts((GPtrArray *)(guintptr)taken, records, publisher->trust,
+                          g_get_real_time() / G_USEC_PER_SEC, publisher_threads(publisher));
+    note_time(publisher);
+    for (guint i = 0; i < records->len; i++) {
+        const MirroredPack *record = g_ptr_array_index(records, i);
+        CatalogPack *verdict = g_ptr_array_index(verdicts, i);
+        mirrored_put(publisher->mirrored, verdict, mirrored_pack_copy(record), &change->touch);
+        if (verdict->refused && problems != NULL)
+            add_problem(problems, record, verdict);
+    }
+}
+
+static void take_records(Publisher *publisher, GPtrArray *records, Change *change, GPtrArray *problems)
+{
+    g_autoptr(GPtrArray) latest = latest_of(records), present = g_ptr_array_new();
+    g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < latest->len; i++) {
+        MirroredPack *record = g_ptr_array_index(latest, i);
+        give_up(publisher, record, gone);
+        if (record->withdrawn)
+            mirrored_remove(publisher->mirrored, record->path, record->is_private, &change->touch);
+        else
+            g_ptr_array_add(present, record);
+    }
+    g_autoptr(GPtrArray) taken =
+        release_take_all(change->root, present, publisher->release_hashes, publisher_threads(publisher));
+    put_all(publisher, present, taken, change, problems);
+    gboolean loaded = publisher->release_hashes != NULL && hash_store_is_loaded(publisher->release_hashes);
+    g_autoptr(GHashTable) whole = loaded ? mirrored_disks(publisher->mirrored) : NULL;
+    publisher_save_hashes(&publisher->release_hashes, taken, gone, whole);
+}
+
+/* A broker that mirrors nothing has no store. */
+static void open_release_hashes(Publisher *publisher)
+{
+    if (publisher->release_hashes_tried)
+        return;
+    g_autofree char *path = g_build_filename(publisher->current->config->store_dir, "hashes.db", NULL);
+    publisher->release_hashes_tried = TRUE;
+    publisher->release_hashes = publisher_open_hashes(path);
+}
+
+void publisher_take_first(Publisher *publisher, Change *change)
+{
+    g_autoptr(GPtrArray) records = g_steal_pointer(&publisher->first_mirrored);
+    if (records == NULL || records->len == 0)
+        return;
+    open_release_hashes(publisher);
+    take_records(publisher, records, change, NULL);
+}
+
+/* --- Orders --- */
+
+static gboolean publish(Publisher *publisher, Change *change, GError **error)
+{
+    change_merge(change, publisher);
+    return change_publish(change, publisher, error);
+}
+
+gboolean publisher_mirror_again(Publisher *publisher, const char *path, guint64 serial, GError **error)
+{
+    for (guint is_private = 0; is_private < 2; is_private++) {
+        const CatalogPack *place = mirrored_place(publisher->mirrored, path, is_private == 1);
+        if (place == NULL || place->serial != serial)
+            continue;
+        g_autoptr(MirroredPack) record =
+            mirrored_pack_copy(mirrored_record(publisher->mirrored, path, is_private == 1));
+        g_autoptr(GPtrArray) records = g_ptr_array_new();
+        g_ptr_array_add(records, record);
+        g_auto(Change) change;
+        change_init(&change, publisher);
+        take_records(publisher, records, &change, NULL);
+        publish(publisher, &change, error);
+        return TRUE;
+    }
+    return FALSE;
+}
+
+/* The store may have been made after the root was opened. */
+static gboolean find_store(Publisher *publisher, Change *change, GError **error)
+{
+    if (change->root != NULL && pack_root_has(change->root, PACK_ROOT_RELEASES))
+        return TRUE;
+    return change_open_root(change, publisher, error);
+}
+
+void publisher_run_mirror(Publisher *publisher, MirrorJob *job)
+{
+    gint64 began_us = g_get_monotonic_time();
+    g_auto(Change) change;
+    g_autoptr(GError) error = NULL;
+    change_init(&change, publisher);
+    job->problems = g_ptr_array_new_with_free_func(mirror_problem_free);
+    if (!find_store(publisher, &change, &error)) {
+        log_error_event(LOG_ERROR, "mirrored-not-read", error, NULL);
+        return;
+    }
+    publisher_take_first(publisher, &change);
+    open_release_hashes(publisher);
+    take_records(publisher, job->packs, &change, job->problems);
+    if (!publisher->current->scanned)
+        return;
+    publish(publisher, &change, &error);
+    g_mutex_lock(&publisher->lock);
+    publisher->info.mirror_elapsed_us = g_get_monotonic_time() - began_us;
+    g_mutex_unlock(&publisher->lock);
+}
