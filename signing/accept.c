@@ -248,16 +248,20 @@ static gboolean same_publisher(const Trial *trial)
     return held != NULL && strcmp(held->fingerprint, trial->verdict->fingerprint) == 0;
 }
 
-/* Precedence of the release over what is held: < 0 older, 0 the same version, > 0 newer. A text that is no
- * version comes before all that are. */
+int release_compare_versions(const char *a, const char *b)
+{
+    Semver version_a, version_b;
+    gboolean has_a = semver_parse(a, &version_a, NULL);
+    gboolean has_b = semver_parse(b, &version_b, NULL);
+    if (!has_a || !has_b)
+        return (has_a ? 1 : 0) - (has_b ? 1 : 0);
+    return semver_compare(&version_a, &version_b);
+}
+
+/* Precedence of the release over what is held: < 0 older, 0 the same version, > 0 newer. */
 static int compare_with_held(const Trial *trial)
 {
-    Semver mine, held;
-    gboolean has_mine = semver_parse(trial->verdict->version, &mine, NULL);
-    gboolean has_held = semver_parse(trial->input->held->version, &held, NULL);
-    if (!has_mine || !has_held)
-        return (has_mine ? 1 : 0) - (has_held ? 1 : 0);
-    return semver_compare(&mine, &held);
+    return release_compare_versions(trial->verdict->version, trial->input->held->version);
 }
 
 static gboolean is_not_older(Trial *trial)

@@ -136,5 +136,8 @@ void accept_input_set_sig(AcceptInput *input, GBytes *sig);
  * have the version of what it withdraws. Another publisher may take over a path only when its trust entry
  * has that very path, without wildcards, among its paths. */
 gboolean release_accept(const AcceptInput *input, AcceptVerdict *ret);
+/* The order of versions by which it judges: < 0, 0 or > 0. A text that is no semantic version comes before
+ * all that are; two such are equal. */
+int release_compare_versions(const char *a, const char *b);
 void accept_verdict_clear(AcceptVerdict *verdict);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AcceptVerdict, accept_verdict_clear)

@@ -17,6 +17,7 @@
 
 typedef struct MirrorDb MirrorDb;
 
+/* DB_READ or DB_WRITE; errors of db_open. */
 MirrorDb *mirror_db_open(const char *path, DbMode mode, GError **error);
 void mirror_db_close(MirrorDb *db); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirrorDb, mirror_db_close)
@@ -35,7 +36,7 @@ typedef struct {
     char *publisher;              /* name; "" unknown */
     char *version, *published_at; /* may be "" */
     char *origin;       /* where exactly from, for people: a commit id, a peer's generation; may be "" */
-    gboolean withdrawn; /* remembered, not served */
+    gboolean withdrawn; /* remembered, not served: by a tombstone, or because no source brings it any more */
     gint64 installed_s; /* Unix time */
 } MirroredPack;
 
@@ -59,12 +60,14 @@ typedef enum {
     OUTCOME_GONE, /* the source no longer has it */
 } SyncOutcome;
 
-/* One pack of one source. Strings owned. */
+#define MIRROR_IDENTITY_BYTES 128
+
+/* One pack of one source. Strings owned; the name of the source is not looked for in `pack`. */
 typedef struct {
     SyncOutcome outcome;
     char *identity; /* by which the source recognizes this content without reading it (hex of an object id, of
-                       a digest); ≤ 128 bytes; "" for GONE */
-    MirroredPack *pack; /* `path` always; everything else for INSTALLED and WITHDRAWN */
+                       a digest); "" for GONE, and taken for "" beyond MIRROR_IDENTITY_BYTES */
+    MirroredPack *pack; /* `path` and `is_private` always; everything else for INSTALLED and WITHDRAWN */
     AcceptRule rule;    /* of REFUSED */
     char *reason;       /* of REFUSED: one line; else NULL */
 } SyncResult;
@@ -76,9 +79,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncResult, sync_result_free)
  * what is served, an array of MirroredPack * (owned; `withdrawn` TRUE: no longer served). OUTCOME_GONE only
  * takes a pack out of what is served when `remove_gone`; it is remembered as gone in any case. A path that
  * two sources bring: the newer release is served, whoever brought it (the order of release_accept); of
- * unsigned ones, or of equals, the one that is held stays. What `results` says about a release that is older
- * than what is held by now is recorded as refused (ACCEPT_ROLLBACK): the agent judged by what it could read
- * then. */
+ * unsigned ones, or of equals, the one that is held stays (mirror_rule.h has the table). What `results` says
+ * about a release that is older than what is held by now is recorded as refused (ACCEPT_ROLLBACK): the agent
+ * judged by what it could read then. When a pack stops being served, sources that also have something at its
+ * path are asked for it again. NOT_FOUND when mirror_db_set_sources never told of the source. */
 gboolean mirror_db_apply(MirrorDb *db, const char *source, GPtrArray *results, gboolean remove_gone,
                          gint64 now_s, GPtrArray **ret_changes, GError **error);
 
@@ -89,8 +93,11 @@ typedef struct {
     const char *state;       /* of the source, to be handed to the next sync; NULL: leave as it is */
     const char *policy_hash; /* by which everything up to `state` was judged; with `state` */
     guint packs_seen;        /* packs that the source has and we want; with `state` */
+    guint epoch; /* SourceRecord.epoch when the sync began: `state` is not stored when the state was forgotten
+                    since, because what was asked for again may have been passed over; 0: not looked at */
     gint64 now_s;
 } SyncEnd;
+/* NOT_FOUND as above. A failure is put into the history when it is the first one or another than before. */
 gboolean mirror_db_end(MirrorDb *db, const char *source, const SyncEnd *end, GError **error);
 
 /* --- Sources --- */
@@ -105,30 +112,41 @@ typedef struct {
     char *last_error;             /* "" when the latest sync was good */
     char *alarm; /* kind of an alarm that stands ("fork", "rollback", "stale", "shrink", …); "" none */
     char *alarm_reason;
-    guint packs_seen, packs_served, packs_refused, packs_gone;
+    guint epoch; /* ≥ 1, grows when the state is forgotten */
+    guint packs_seen;
+    guint packs_served;  /* of what is served, brought by this source */
+    guint packs_refused; /* whose present content was refused */
+    guint packs_gone;    /* that the source no longer has, though they are served */
 } SourceRecord;
 
 void source_record_clear(SourceRecord *record);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SourceRecord, source_record_clear)
 
+/* A source that is not known has a record without anything but its name and epoch 1. */
 gboolean mirror_db_source(MirrorDb *db, const char *source, SourceRecord *ret, GError **error);
+gboolean mirror_db_has_source(MirrorDb *db, const char *source, gboolean *ret, GError **error);
 /* Tells which sources there are (names, NULL-terminated; `origins` are texts that identify where each fetches
- * from). Forgets those that are gone, and what is known of one whose origin changed: their packs are no
- * longer served unless another source brought the same release, but remain held against rollback.
- * `ret_changes` as above. */
+ * from and for whom, so that one which becomes private begins anew). Forgets those that are gone, and what is
+ * known of one whose origin changed: their packs are no longer served unless another source brought the same
+ * release, but remain held against rollback. `ret_changes` as above. */
 gboolean mirror_db_set_sources(MirrorDb *db, const char *const *names, const char *const *origins,
                                GPtrArray **ret_changes, GError **error);
 /* kind "" clears it. */
 gboolean mirror_db_set_alarm(MirrorDb *db, const char *source, const char *kind, const char *reason,
                              gint64 now_s, GError **error);
-/* Makes the next sync look at everything again (after repair, or on the operator's wish). */
+/* Makes the next sync look at everything again (on the operator's wish). What it knows it still knows. */
 gboolean mirror_db_forget_state(MirrorDb *db, const char *source, GError **error);
+/* A release is damaged or missing in the release store: it is no longer served, and every source that brought
+ * it is asked for it again. `ret_changes` as above. */
+gboolean mirror_db_damaged(MirrorDb *db, const guint8 digest[SHA256_BYTES], GPtrArray **ret_changes,
+                           GError **error);
 
 /* What the source is known to have at a path: TRUE and *ret_identity (a new string) and outcome, or
  * *ret_identity NULL. */
 gboolean mirror_db_known(MirrorDb *db, const char *source, const char *path, char **ret_identity,
                          SyncOutcome *ret_outcome, AcceptRule *ret_rule, GError **error);
-/* Of all packs of a source, in the order of paths; `func` FALSE ends the walk. For status and for plans. */
+/* Of all packs of a source, in the order of paths; `func` FALSE ends the walk, and must not begin another
+ * one. For status and for plans. */
 typedef gboolean (*MirrorDbPackFunc)(const char *path, const char *identity, SyncOutcome outcome,
                                      AcceptRule rule, const char *reason, gint64 time_s, gpointer user);
 gboolean mirror_db_each(MirrorDb *db, const char *source, MirrorDbPackFunc func, gpointer user,
@@ -137,12 +155,14 @@ gboolean mirror_db_each(MirrorDb *db, const char *source, MirrorDbPackFunc func,
 gboolean mirror_db_count_refused(MirrorDb *db, gboolean only_public, guint64 ret[ACCEPT_RULES],
                                  GError **error);
 
-/* --- History: what happened, newest first; bounded (LIMIT_MIRROR_HISTORY rows) --- */
+/* --- History: what happened, newest first; bounded (LIMIT_MIRROR_HISTORY rows, of one source a quarter of
+ * that, so that none drives out the others) --- */
 
 typedef struct {
     gint64 id, time_s;
     char *source, *path; /* path may be "" */
-    char *event;         /* "installed", "withdrawn", "refused", "removed", "failed", "alarm", "recovered" */
+    char *event;         /* "installed", "withdrawn", "refused", "gone" (still served), "removed", "damaged",
+                            "failed", "alarm", "recovered" */
     char *rule;          /* accept_rule_name of a refusal; else "" */
     char *version;       /* may be "" */
     char *digest;        /* hex; may be "" */
@@ -150,13 +170,17 @@ typedef struct {
 } HistoryRow;
 
 void history_row_free(HistoryRow *row);
-/* At most `limit` rows with an id below `before` (0: from the newest), of one source and path prefix (NULL:
- * all). */
+/* At most `limit` rows with an id below `before` (0: from the newest), of one source, and of one path and
+ * those below it (NULL: all). */
 GPtrArray *mirror_db_history(MirrorDb *db, const char *source, const char *path, gint64 before, guint limit,
                              GError **error);
 
 /* --- Reachability, for the collector of the release store --- */
 
-/* Digests (of GBytes *, 32 bytes, in a new set) of what is served, and of the last `keep` ≥ 1 releases of
- * every path. */
+#define MIRROR_KEEP_MAX 100 /* releases remembered of one path */
+
+/* Digests (of GBytes *, 32 bytes, in a new set) of what is served, of the last `keep` (1..MIRROR_KEEP_MAX)
+ * releases of every path that is served, and of what the sources have now. */
 GHashTable *mirror_db_reachable(MirrorDb *db, guint keep, GError **error);
+/* The paths at which a release is or was, public and private (of char *, sorted, without repetition). */
+GPtrArray *mirror_db_paths_of(MirrorDb *db, const guint8 digest[SHA256_BYTES], GError **error);
