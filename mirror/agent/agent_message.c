@@ -13,9 +13,8 @@
 #include "schema/text.h"
 
 #define INTEGER_MAX ((G_GINT64_CONSTANT(1) << 53) - 1)
-#define REASON_BYTES 2000        /* of a reason or an error; longer ones are cut */
-#define STATE_BYTES (256 * 1024) /* of a source's state; it must leave room in a line when escaped */
-#define NAME_BYTES 64            /* of a source */
+#define REASON_BYTES 2000 /* of a reason or an error; longer ones are cut */
+#define NAME_BYTES 64     /* of a source */
 #define ALARM_BYTES 32
 #define FILE_NAME_BYTES 4096
 #define SECONDS_MAX (7 * 24 * 3600)
@@ -431,7 +430,7 @@ static gboolean read_done(const JsonValue *value, AgentEvent *ret, GError **erro
         !read_count(value, "requests", &ret->requests, error) ||
         !read_size(value, "bytes", &ret->bytes, error) ||
         !read_text(value, "policy_hash", SHA256_HEX_CHARS, &ret->policy_hash, error) ||
-        !read_text(value, "state", STATE_BYTES, &ret->state, error))
+        !read_text(value, "state", AGENT_STATE_BYTES, &ret->state, error))
         return FALSE;
     return ret->ok || (read_code(value, &ret->code, error) && read_line(value, "error", &ret->error, error));
 }
@@ -494,7 +493,7 @@ static gboolean read_job(const JsonValue *root, AgentJob *ret, GError **error)
         !json_get_boolean(root, "prune", JSON_REQUIRED, &ret->prune, error) ||
         !json_get_boolean(root, "reset", JSON_REQUIRED, &ret->reset, error) ||
         !read_text(root, "known_policy_hash", SHA256_HEX_CHARS, &ret->known_policy_hash, error) ||
-        !read_text(root, "state", STATE_BYTES, &ret->state, error) ||
+        !read_text(root, "state", AGENT_STATE_BYTES, &ret->state, error) ||
         !read_text(root, "trust_file", FILE_NAME_BYTES, &ret->trust_file, error) ||
         !json_get_object(root, "source", JSON_REQUIRED, &source, error))
         return FALSE;

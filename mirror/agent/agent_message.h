@@ -9,6 +9,9 @@
 
 #include "mirror/agent/intake.h"
 
+/* Of a source's state; a line has room for it, whatever must be escaped in it. */
+#define AGENT_STATE_BYTES (128 * 1024)
+
 /* Broker → agent: one job at a time. Strings owned. */
 typedef struct {
     guint64 id;
