@@ -217,12 +217,11 @@ PackContent *pack_content_of_place(PackRoot *root, const CatalogPack *place, gui
     return content_of(&source, threads, ret_sig, error);
 }
 
-/* The place `name` below the open directory `parent_fd`. */
-static PackContent *content_below(int parent_fd, const char *parent, const char *name, guint threads,
+/* The content of what was taken at `name` below the open directory `parent_fd`. */
+static PackContent *content_taken(int parent_fd, PackPlaceOutcome outcome, CatalogPack *place, guint threads,
                                   GBytes **ret_sig, GError **error)
 {
-    g_autoptr(CatalogPack) place = NULL;
-    switch (pack_place_take(parent_fd, parent, name, NULL, &place, error)) {
+    switch (outcome) {
     case PACK_PLACE_TAKEN:
         break;
     case PACK_PLACE_GONE:
@@ -236,6 +235,14 @@ static PackContent *content_below(int parent_fd, const char *parent, const char 
     }
     Source source = {.parent_fd = parent_fd, .place = place};
     return content_of(&source, threads, ret_sig, error);
+}
+
+PackContent *pack_content_of_settled(int parent_fd, const char *parent, const char *name, guint threads,
+                                     GBytes **ret_sig, GError **error)
+{
+    g_autoptr(CatalogPack) place = NULL;
+    PackPlaceOutcome outcome = pack_place_take_settled(parent_fd, parent, name, &place, error);
+    return content_taken(parent_fd, outcome, place, threads, ret_sig, error);
 }
 
 PackContent *pack_content_of_directory(const char *directory, guint threads, GBytes **ret_sig, GError **error)
@@ -255,7 +262,9 @@ PackContent *pack_content_of_directory(const char *directory, guint threads, GBy
         kontor_error_set_errno(error, errno, "%s", parent);
         return NULL;
     }
-    PackContent *content = content_below(parent_fd, parent, name, threads, ret_sig, error);
+    g_autoptr(CatalogPack) place = NULL;
+    PackPlaceOutcome outcome = pack_place_take(parent_fd, parent, name, NULL, &place, error);
+    PackContent *content = content_taken(parent_fd, outcome, place, threads, ret_sig, error);
     close(parent_fd);
     return content;
 }

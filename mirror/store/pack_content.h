@@ -27,3 +27,8 @@ PackContent *pack_content_of_place(PackRoot *root, const CatalogPack *place, gui
  * being written to. */
 PackContent *pack_content_of_directory(const char *directory, guint threads, GBytes **ret_sig,
                                        GError **error);
+
+/* The same for the directory `name` below the open directory `parent_fd`, which is `parent` on disk, when
+ * nobody else writes there: what was written this very instant need not be waited for. */
+PackContent *pack_content_of_settled(int parent_fd, const char *parent, const char *name, guint threads,
+                                     GBytes **ret_sig, GError **error);

@@ -93,7 +93,7 @@ static void survey_leave_out(Survey *survey, const char *name, const char *what)
 
 /* --- Survey --- */
 
-static guint64 size_limit(const char *name)
+guint64 pack_place_file_bytes_max(const char *name)
 {
     if (strcmp(name, "manifest.yaml") == 0)
         return LIMIT_MANIFEST_BYTES;
@@ -104,10 +104,10 @@ static guint64 size_limit(const char *name)
 
 static void survey_add_file(Survey *survey, const char *name, const FileIdentity *identity)
 {
-    if (identity->size > size_limit(name)) {
+    if (identity->size > pack_place_file_bytes_max(name)) {
         g_autofree char *what =
             g_strdup_printf("%" G_GUINT64_FORMAT " bytes, at most %" G_GUINT64_FORMAT " are allowed",
-                            identity->size, size_limit(name));
+                            identity->size, pack_place_file_bytes_max(name));
         survey_leave_out(survey, name, what);
         return;
     }
@@ -318,6 +318,7 @@ typedef struct {
     gboolean hash;
     const HashStore *known;
     const PackPlaceRelease *release; /* NULL: a local place, whose path is `disk` */
+    gboolean settled;                /* nobody writes to it */
 } Order;
 
 /* One place being read. */
@@ -570,7 +571,7 @@ static gboolean take_once(const Order *order, gboolean may_wait, PackPlaceOutcom
         *ret_outcome = survey->is_place ? PACK_PLACE_UNCHANGED : PACK_PLACE_GONE;
         return TRUE;
     }
-    gboolean fresh = is_fresh(survey);
+    gboolean fresh = !order->settled && is_fresh(survey);
     if (fresh && may_wait) {
         g_usleep(TICK_US);
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s: written this instant", order->disk);
@@ -608,6 +609,13 @@ PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char 
                                  const CatalogPack *base, CatalogPack **ret, GError **error)
 {
     Order order = {.root_fd = root_fd, .root_path = root_path, .disk = path, .base = base};
+    return take(&order, ret, error);
+}
+
+PackPlaceOutcome pack_place_take_settled(int root_fd, const char *root_path, const char *path,
+                                         CatalogPack **ret, GError **error)
+{
+    Order order = {.root_fd = root_fd, .root_path = root_path, .disk = path, .settled = TRUE};
     return take(&order, ret, error);
 }
 

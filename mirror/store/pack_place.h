@@ -25,6 +25,9 @@ typedef enum {
                           set */
 } PackPlaceOutcome;
 
+/* The largest size of a file of that name in a place. */
+guint64 pack_place_file_bytes_max(const char *name);
+
 /* Takes the directory `path` below the directory `root_fd`, which is `root_path` on disk. `base` (may be
  * NULL) is the place as it was known so far. Any thread. */
 PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char *path,
@@ -34,6 +37,11 @@ PackPlaceOutcome pack_place_take(int root_fd, const char *root_path, const char 
 PackPlaceOutcome pack_place_take_hashed(int root_fd, const char *root_path, const char *path,
                                         const CatalogPack *base, const HashStore *known, CatalogPack **ret,
                                         GError **error);
+
+/* The first, for a directory that nobody else writes to: what was written this very instant is taken at once.
+ */
+PackPlaceOutcome pack_place_take_settled(int root_fd, const char *root_path, const char *path,
+                                         CatalogPack **ret, GError **error);
 
 /* A release in the release store, and the pack that it is. */
 typedef struct {

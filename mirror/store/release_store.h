@@ -43,17 +43,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Staging, staging_free)
  * with a dot, that is not of a pack, that collides with another one where case does not count, and for what
  * is beyond the limits of files, bytes per file and bytes per pack; IO, and LIMIT for a full disk. */
 gboolean staging_add(Staging *staging, const char *name, const void *data, gsize len, GError **error);
-/* The same with a file of an installed release that has these bytes already (hard link; IO and NOT_FOUND when
- * it is not there: fetch it instead). */
+/* The same with a file of an installed release that has these bytes already (hard link; NOT_FOUND or IO when
+ * it cannot be had: fetch it instead). */
 gboolean staging_link(Staging *staging, const char *name, const guint8 digest[SHA256_BYTES],
                       const char *from_name, GError **error);
-/* What has been staged, hashed by the rules of pack_content.h. *ret_sig as there. */
+/* What has been staged, read back from disk and hashed by the rules of pack_content.h. *ret_sig (may be NULL)
+ * as there. Without manifest.yaml and wiki/ the content is empty. */
 PackContent *staging_content(Staging *staging, guint threads, GBytes **ret_sig, GError **error);
 
 /* Installs what was staged (of Staging *, each with its digest set by staging_set_digest) durably: everything
- * flushed, then renamed, then the directory flushed. A release that is there already is left as it is. Costs
- * one flush for all, so batches are cheaper than singles. On failure what was not renamed is removed by
- * staging_free. */
+ * flushed, then renamed, then the directory flushed. A release that is there already is left as it is, but
+ * counts as installed now. Costs one flush for all, so batches are cheaper than singles. On failure what was
+ * not renamed is removed by staging_free, and what was renamed is collected some day, unless it is installed
+ * again. */
 void staging_set_digest(Staging *staging, const guint8 digest[SHA256_BYTES]);
 gboolean release_store_install(ReleaseStore *store, GPtrArray *stagings, GError **error);
 
