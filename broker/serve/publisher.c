@@ -5,6 +5,7 @@
 
 #include "broker/log.h"
 #include "broker/serve/admin_tokens.h"
+#include "broker/serve/read_token_file.h"
 #include "broker/serve/trust_file.h"
 
 #define SCAN_THREADS_MAX 8
@@ -28,6 +29,7 @@ void snapshot_unref(Snapshot *snapshot)
     g_ptr_array_unref(snapshot->tokens);
     trust_list_unref(snapshot->trust);
     exchange_unref(snapshot->exchange);
+    views_unref(snapshot->views);
     g_free(snapshot);
 }
 
@@ -46,11 +48,40 @@ Snapshot *publisher_derive(Publisher *publisher, const Snapshot *from)
     trust_list_ref(snapshot->trust);
     if (snapshot->exchange != NULL)
         exchange_ref(snapshot->exchange);
+    if (snapshot->views != NULL)
+        views_ref(snapshot->views);
     return snapshot;
+}
+
+/* TRUE when strangers are answered the same from both. */
+static gboolean same_for_strangers(const Snapshot *a, const Snapshot *b)
+{
+    return a->scanned == b->scanned && a->config == b->config && a->trust == b->trust &&
+           a->exchange == b->exchange && catalog_is_same(a->catalog, b->catalog);
+}
+
+static void advance_views(Publisher *publisher, Snapshot *snapshot)
+{
+    const Snapshot *before = publisher->current;
+    snapshot->public_number = same_for_strangers(before, snapshot) ? before->public_number : snapshot->number;
+    if (publisher->views == NULL || !snapshot->scanned)
+        return;
+    ViewInput input = {
+        .packs = snapshot->catalog,
+        .hidden = snapshot->hidden,
+        .tokens = publisher->read_tokens,
+        .broker_name = snapshot->config->name,
+        .number = snapshot->number,
+        .public_number = snapshot->public_number,
+        .now = g_get_real_time() / G_USEC_PER_SEC,
+    };
+    views_unref(snapshot->views);
+    snapshot->views = view_keeper_advance(publisher->views, &input);
 }
 
 void publisher_publish(Publisher *publisher, Snapshot *snapshot)
 {
+    advance_views(publisher, snapshot);
     g_mutex_lock(&publisher->lock);
     Snapshot *old = publisher->current;
     __atomic_store_n(&publisher->current, snapshot, __ATOMIC_RELEASE);
@@ -199,11 +230,27 @@ static void run_scan(gpointer data, gboolean cancelled)
 static void run_mirror(gpointer data, gboolean cancelled)
 {
     g_autofree Order *order = data;
-    g_autoptr(MirrorJob) job = order->mirror;
+    MirrorJob *job = order->mirror;
     if (!cancelled && !g_atomic_int_get(&order->publisher->closing))
         publisher_run_mirror(order->publisher, job);
-    if (job->reply_to != NULL)
-        mailbox_post(job->reply_to, job->done, g_steal_pointer(&job));
+    if (job->reply_to == NULL)
+        mirror_job_free(job);
+    else
+        mailbox_post(job->reply_to, job->done, job);
+}
+
+static void reload_read_tokens(Publisher *publisher)
+{
+    g_autoptr(GError) error = NULL;
+    if (publisher->views == NULL)
+        return;
+    ReadTokens *tokens = read_token_file_load(publisher->read_tokens_path, &error);
+    if (tokens == NULL) {
+        log_error_event(LOG_ERROR, "read-tokens-kept", error, NULL);
+        return;
+    }
+    read_tokens_free(publisher->read_tokens);
+    publisher->read_tokens = tokens;
 }
 
 static void run_reload(gpointer data, gboolean cancelled)
@@ -227,6 +274,7 @@ static void run_reload(gpointer data, gboolean cancelled)
         log_error_event(LOG_ERROR, "admin-tokens-kept", error, NULL);
         g_clear_error(&error);
     }
+    reload_read_tokens(publisher);
     publisher_publish(publisher, next);
     TrustList *trust = trust_file_load(next->config->trust_file, &error);
     if (trust != NULL) {
@@ -301,6 +349,9 @@ void publisher_free(Publisher *publisher)
     mirrored_free(publisher->mirrored);
     g_clear_pointer(&publisher->first_mirrored, g_ptr_array_unref);
     exchange_writer_free(publisher->exchange);
+    view_keeper_free(publisher->views);
+    read_tokens_free(publisher->read_tokens);
+    g_free(publisher->read_tokens_path);
     holdings_free(publisher->holdings);
     trust_list_unref(publisher->trust);
     g_mutex_clear(&publisher->lock);
@@ -331,6 +382,16 @@ void publisher_scan(Publisher *publisher, ScanJob *job)
     Order *order = g_new(Order, 1);
     *order = (Order){.publisher = publisher, .job = job};
     actor_post(publisher->indexer, run_scan, order);
+}
+
+void publisher_set_views(Publisher *publisher, ViewKeeper *keeper, ReadTokens *tokens,
+                         const char *tokens_path)
+{
+    g_assert(publisher->index == NULL && publisher->views == NULL);
+    publisher->views = keeper;
+    publisher->read_tokens = tokens;
+    publisher->read_tokens_path = g_strdup(tokens_path);
+    view_keeper_set_damage_func(keeper, on_index_damage, publisher);
 }
 
 void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs)

@@ -27,12 +27,16 @@
 #include "broker/net/actor.h"
 #include "broker/search/search.h"
 #include "broker/serve/exchange_writer.h"
+#include "broker/serve/views.h"
 #include "mirror/catalog/holdings.h"
 #include "mirror/store/mirror_db.h"
 
 typedef struct {
     gatomicrefcount refs;
-    guint64 number; /* grows with every publication; key of everything derived from a snapshot */
+    guint64 number;        /* grows with every publication */
+    guint64 public_number; /* that of the first snapshot in a row in which everything that strangers are told
+                              is the same; key of what is derived for them, so that not even the fate of their
+                              caches tells when something private changes */
     Config *config;
     Catalog *catalog;   /* what everybody may see */
     Catalog *hidden;    /* private packs, at their own paths, refused ones too; never NULL */
@@ -40,6 +44,7 @@ typedef struct {
     GPtrArray *tokens;  /* of char *: admin tokens */
     TrustList *trust;   /* by which the catalog was judged */
     Exchange *exchange; /* what others are told; NULL before the first scan, or when it could not be kept */
+    Views *views;       /* what holders of read tokens are shown instead; NULL before the first scan */
     gboolean scanned;   /* FALSE only for the empty one before the first scan */
 } Snapshot;
 
@@ -110,6 +115,10 @@ gboolean publisher_start(Publisher *publisher, const PublisherStores *stores, GE
 
 /* --- Operations (any thread) --- */
 
+/* Who may see which private packs: the keeper and the tokens are taken over; at each reload the tokens are
+ * read from `tokens_path` again. Before publisher_start; without it nobody sees any. */
+void publisher_set_views(Publisher *publisher, ViewKeeper *keeper, ReadTokens *tokens,
+                         const char *tokens_path);
 /* Takes the job over. */
 void publisher_scan(Publisher *publisher, ScanJob *job);
 /* What is mirrored at the start, of MirroredPack * (taken over). Before publisher_start. */

@@ -3,7 +3,7 @@
  * One way from a change to what everybody sees. Local and mirrored places were brought up to date by whoever
  * began the change; here the touched paths are settled, and what follows from that goes where it belongs:
  * public places into the catalog, the search index and what other brokers are told, private ones into the
- * hidden catalog and nowhere else.
+ * hidden catalog and the views of those who may see them, and nowhere else.
  */
 #include "broker/serve/publisher_internal.h"
 
@@ -245,5 +245,7 @@ gboolean change_publish(Change *change, Publisher *publisher, GError **error)
     gboolean indexed = apply_index(change, publisher, error);
     if (!at_once)
         publish(change, publisher);
+    if (publisher->views != NULL)
+        view_keeper_index(publisher->views, change->root, publisher_threads(publisher));
     return indexed;
 }

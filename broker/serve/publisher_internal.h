@@ -35,6 +35,9 @@ struct Publisher {
     HashStore *release_hashes; /* the same for the release store; opened when there is something in it */
     gboolean release_hashes_tried;
     ExchangeWriter *exchange;
+    ViewKeeper *views; /* NULL: nobody sees what is private */
+    ReadTokens *read_tokens;
+    char *read_tokens_path;
     /* What the places were judged by; there are no others. */
     PackPolicy judged_policy;
     guint8 judged_trust[SHA256_BYTES];
@@ -57,7 +60,7 @@ void publisher_note_time(Publisher *publisher, gint64 until, gboolean all);
 
 /* A copy with everything referenced once more and a number of its own, to be changed before publication. */
 Snapshot *publisher_derive(Publisher *publisher, const Snapshot *from);
-/* Takes the snapshot over. */
+/* Takes the snapshot over and lays the views over it. */
 void publisher_publish(Publisher *publisher, Snapshot *snapshot);
 
 /* --- A change (publisher_change.c) --- */

@@ -283,6 +283,30 @@ static void model_apply(Model *model, const Batch *batch)
         g_hash_table_add(model->listed, g_strdup(g_ptr_array_index(batch->directories, i)));
 }
 
+/* What catalog_compare says, applied to the older one, gives the newer one, and names nothing that is the
+ * same object in both. */
+static void check_compare(const Model *before, Catalog *from, Catalog *to)
+{
+    g_autoptr(GPtrArray) upserts = g_ptr_array_new(), removals = g_ptr_array_new();
+    gboolean directories = FALSE;
+    catalog_compare(from, to, upserts, removals, &directories);
+    for (guint i = 0; i < upserts->len; i++) {
+        CatalogPack *pack = g_ptr_array_index(upserts, i);
+        g_assert_true(g_hash_table_lookup(before->places, pack->path) != pack);
+        g_assert_true(catalog_place(to, pack->path, strlen(pack->path)) == pack);
+    }
+    for (guint i = 0; i < removals->len; i++)
+        g_assert_true(g_hash_table_contains(before->places, g_ptr_array_index(removals, i)));
+    g_autoptr(GPtrArray) listed = catalog_empty_directories(to);
+    g_autoptr(Catalog) again = catalog_with_changes(from, upserts, removals, directories ? listed : NULL);
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    gboolean differ = TRUE;
+    catalog_compare(to, again, none, none, &differ);
+    g_assert_cmpuint(none->len, ==, 0);
+    g_assert_false(differ);
+    g_assert_true(catalog_is_same(to, to));
+}
+
 static void test_random_changes(void)
 {
     g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)g_test_rand_int());
@@ -312,6 +336,8 @@ static void test_random_changes(void)
         }
         if (below(rng, ROUNDS / SNAPSHOTS) == 0) { /* an old snapshot must stay what it was */
             guint slot = below(rng, SNAPSHOTS);
+            if (snapshots[slot] != NULL)
+                check_compare(snapshot_models[slot], snapshots[slot], catalog);
             g_clear_pointer(&snapshots[slot], catalog_unref);
             g_clear_pointer(&snapshot_models[slot], model_free);
             snapshots[slot] = catalog_ref(catalog);
