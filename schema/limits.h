@@ -82,13 +82,26 @@
 #define LIMIT_SHRINK_PERCENT 20    /* more gone at once (protocol): held until the operator confirms */
 #define LIMIT_RELEASES_KEPT 3      /* of every path, the served one included */
 #define LIMIT_MIRROR_HISTORY 10000 /* rows kept */
-#define LIMIT_AGENT_LINE_BYTES (1024 * 1024) /* one message between broker and agent */
-#define LIMIT_GIT_OBJECTS 20000000           /* in one fetched pack */
+#define LIMIT_AGENT_LINE_BYTES (1024 * 1024)        /* one message between broker and agent */
+#define LIMIT_GIT_OBJECTS 20000000                  /* in one fetched pack */
+#define LIMIT_GIT_OBJECT_BYTES (256 * 1024 * 1024)  /* made of a delta */
+#define LIMIT_GIT_TREE_BYTES (16 * 1024 * 1024)     /* the listing of one directory */
+#define LIMIT_GIT_MEMORY_BYTES (1024 * 1024 * 1024) /* of libgit2, all together */
+#define LIMIT_GIT_REFS_BYTES (64 * 1024 * 1024)     /* what a server says about its branches and tags */
+#define LIMIT_GIT_COPY_PACKS 50 /* pack files of a bare copy; when there are more, small ones are joined */
+#define LIMIT_GIT_DISK_FREE_BYTES (128 * 1024 * 1024) /* left on the disk by a fetch */
+#define LIMIT_GIT_CONNECT_SECONDS 10
+#define LIMIT_GIT_STALL_SECONDS 60 /* a server says nothing for so long while it makes a pack: given up */
+#define LIMIT_GIT_READ_BYTES (64 * 1024 * 1024) /* of packs read ahead of the one being staged */
+#define LIMIT_GIT_STATE_BYTES 4096              /* what is remembered between two syncs of a source */
+#define LIMIT_SECRET_BYTES 4096                 /* a token */
+#define LIMIT_NETRC_BYTES (64 * 1024)
+#define LIMIT_KNOWN_HOSTS_BYTES (8 * 1024 * 1024)
 #define LIMIT_READ_TOKENS 1000
 #define LIMIT_READ_TOKENS_BYTES (8 * 1024 * 1024) /* the file that knows them */
 #define LIMIT_READ_TOKEN_NAME_BYTES 64
 #define LIMIT_READ_TOKEN_PATHS 100 /* globs of one token */
-#define LIMIT_VIEWS 64 /* different sets of private packs that tokens show */
+#define LIMIT_VIEWS 64             /* different sets of private packs that tokens show */
 
 /* --- Public HTTP --- */
 #define LIMIT_HTTP_TARGET_BYTES 8192 /* request target; longer: 414 */
@@ -118,6 +131,7 @@
 /* --- Search (contract for k, limit and window) --- */
 #define LIMIT_SEARCH_K 50
 #define LIMIT_SEARCH_K_DEFAULT 10
+#define LIMIT_SEARCH_CANDIDATES 3200 /* looked at to have k left of which the asker may see all */
 #define LIMIT_LOOKUP_LIMIT 20
 #define LIMIT_LOOKUP_LIMIT_DEFAULT 5
 #define LIMIT_SEARCH_QUERY_BYTES                                                                             \
@@ -165,14 +179,22 @@
 #define LIMIT_FETCH_CONNECT_MS 5000 /* name look-up, TCP and TLS together; default of FetchOptions */
 #define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
 #define LIMIT_FETCH_STALL_SECONDS                                                                            \
-    15 /* without a single byte for so long: given up, whatever the total allows */
-#define LIMIT_FETCH_PARALLEL 64                        /* requests under way at once, to one broker */
-#define LIMIT_FETCH_HELD_BYTES (128 * 1024 * 1024)     /* of unfinished answers; above it all but one wait */
-#define LIMIT_FETCH_SLOW_BYTES 128                     /* per second, where many answers share a line */
-#define LIMIT_DOWNLOAD_FILE_MS 20000          /* one file of a pack (contract: what a Node waits) */
-#define LIMIT_DOWNLOAD_SECONDS 1800           /* a whole pack, however many files it has */
-#define LIMIT_DOWNLOAD_REDIRECTS 5            /* hops per file */
-#define LIMIT_VERIFY_BROKERS 64               /* that 'kontor verify' asks at once */
+    15                          /* without a single byte for so long: given up, whatever the total allows */
+#define LIMIT_PEER_ANSWER_MS 300000 /* one answer of a peer; slow lines are shared by many */
+#define LIMIT_PEER_ETAG_BYTES 256   /* a longer tag is not sent back */
+#define LIMIT_PEER_ATTEMPTS 3       /* to read a catalog that keeps changing */
+#define LIMIT_PEER_PACKS 32         /* packs of one peer fetched at once */
+#define LIMIT_PEER_PACK_REQUESTS 64 /* requests of one pack under way */
+#define LIMIT_PEER_FAILURES 64      /* packs in a row that cannot be fetched: the sync ends */
+#define LIMIT_PEER_RETRY_SECONDS 60 /* until such a pack is tried again; doubles up to a day */
+#define LIMIT_TOKEN_BYTES 1024      /* a token in a file */
+#define LIMIT_FETCH_PARALLEL 64 /* requests under way at once, to one broker */
+#define LIMIT_FETCH_HELD_BYTES (128 * 1024 * 1024) /* of unfinished answers; above it all but one wait */
+#define LIMIT_FETCH_SLOW_BYTES 128                 /* per second, where many answers share a line */
+#define LIMIT_DOWNLOAD_FILE_MS 20000               /* one file of a pack (contract: what a Node waits) */
+#define LIMIT_DOWNLOAD_SECONDS 1800                /* a whole pack, however many files it has */
+#define LIMIT_DOWNLOAD_REDIRECTS 5                 /* hops per file */
+#define LIMIT_VERIFY_BROKERS 64                    /* that 'kontor verify' asks at once */
 #define LIMIT_WS_HELD_BYTES (2 * 1024 * 1024) /* of a socket's messages while its registration is decided */
 #define LIMIT_REQUESTER_PUBKEY_BYTES 256      /* forwarded unread; a key takes 44 */
 #define LIMIT_REGISTRATION_BATCH 1024         /* registrations that share one transaction */

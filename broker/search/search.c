@@ -429,7 +429,7 @@ static GPtrArray *with_reader(
 GPtrArray *search_index_query(SearchIndex *index, const char *query, guint k, const char *scope,
                               gint64 deadline_us, GError **error)
 {
-    g_assert(k >= 1 && k <= LIMIT_SEARCH_K);
+    g_assert(k >= 1 && k <= LIMIT_SEARCH_CANDIDATES);
     return with_reader(index, query, k, scope, deadline_us, run_query, error);
 }
 

@@ -77,7 +77,7 @@ static void write_next(JsonWriter *writer, const GPtrArray *packs, guint limit)
 
 static Resource *make_page(const FetchInput *input, GError **error G_GNUC_UNUSED)
 {
-    const Catalog *catalog = input->snapshot->catalog;
+    const Catalog *catalog = input->catalog;
     guint limit = input->page;
     /* One more, to know whether there is more. */
     g_autoptr(GPtrArray) packs =
@@ -116,7 +116,7 @@ static gboolean read_query(HttpSlice query, char **ret_path, guint *ret_limit)
     return *ret_path != NULL;
 }
 
-void catalog_call(ServeThread *thread, HttpExchange *exchange)
+void catalog_call(ServeThread *thread, HttpExchange *exchange, const View *view)
 {
     g_autofree char *path = NULL;
     guint limit = 0;
@@ -128,6 +128,7 @@ void catalog_call(ServeThread *thread, HttpExchange *exchange)
     }
     /* Keys of paths begin with a slash, so this one is nobody else's. */
     g_autofree char *key = g_strdup_printf("catalog:%u:%s", limit, path);
-    FetchSpec spec = {.route = ROUTE_CATALOG, .make = make_page, .key = key, .path = path, .page = limit};
+    FetchSpec spec = {
+        .route = ROUTE_CATALOG, .make = make_page, .view = view, .key = key, .path = path, .page = limit};
     fetch_run(thread, exchange, &spec);
 }

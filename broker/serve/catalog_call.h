@@ -10,4 +10,4 @@
 #include "broker/serve/fetch.h"
 
 /* 400 for a cursor or limit that is none. */
-void catalog_call(ServeThread *thread, HttpExchange *exchange);
+void catalog_call(ServeThread *thread, HttpExchange *exchange, const View *view);

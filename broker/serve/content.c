@@ -69,7 +69,7 @@ static void write_names(JsonWriter *writer, GPtrArray *names)
 Resource *content_tree_root(const FetchInput *input, GError **error G_GNUC_UNUSED)
 {
     g_autoptr(GPtrArray) names = NULL;
-    if (!catalog_children(input->snapshot->catalog, "", 0, &names, NULL))
+    if (!catalog_children(input->catalog, "", 0, &names, NULL))
         names = g_ptr_array_new();
     GString *json = g_string_new(NULL);
     {
@@ -84,7 +84,7 @@ Resource *content_tree(const FetchInput *input, GError **error)
 {
     g_autoptr(GPtrArray) names = NULL;
     gboolean has_pack = FALSE;
-    if (!catalog_children(input->snapshot->catalog, input->path, strlen(input->path), &names, &has_pack)) {
+    if (!catalog_children(input->catalog, input->path, strlen(input->path), &names, &has_pack)) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "no such directory in the tree");
         return NULL;
     }
@@ -103,7 +103,7 @@ Resource *content_tree(const FetchInput *input, GError **error)
 
 Resource *content_packs(const FetchInput *input, GError **error G_GNUC_UNUSED)
 {
-    g_autoptr(GPtrArray) places = catalog_places_sorted(input->snapshot->catalog);
+    g_autoptr(GPtrArray) places = catalog_places_sorted(input->catalog);
     GString *json = g_string_new(NULL);
     {
         g_auto(JsonWriter) writer;
@@ -121,7 +121,7 @@ Resource *content_packs(const FetchInput *input, GError **error G_GNUC_UNUSED)
 
 Resource *content_summaries(const FetchInput *input, GError **error G_GNUC_UNUSED)
 {
-    g_autoptr(GPtrArray) places = catalog_places_sorted(input->snapshot->catalog);
+    g_autoptr(GPtrArray) places = catalog_places_sorted(input->catalog);
     GString *json = g_string_new(NULL);
     {
         g_auto(JsonWriter) writer;

@@ -8,6 +8,7 @@
 
 #include "broker/serve/exchange_query.h"
 #include "broker/serve/status.h"
+#include "broker/serve/view_request.h"
 #include "mirror/catalog/digest_view.h"
 #include "schema/json_writer.h"
 #include "schema/limits.h"
@@ -33,18 +34,18 @@ static Resource *make_checkpoint(const FetchInput *input, GError **error)
 {
     static const ResourceOptions options = {.content_type = "text/plain; charset=utf-8"};
     guint8 hash[SHA256_BYTES];
-    g_autoptr(GBytes) note =
-        exchange_checkpoint(input->snapshot->exchange, g_get_real_time() / G_USEC_PER_SEC, error);
+    g_autoptr(GBytes) note = exchange_checkpoint(input->exchange, g_get_real_time() / G_USEC_PER_SEC, error);
     if (note == NULL)
         return NULL;
     sha256(g_bytes_get_data(note, NULL), g_bytes_get_size(note), hash);
     return resource_new(&options, note, hash);
 }
 
-static void call_checkpoint(ServeThread *thread, HttpExchange *exchange)
+static void call_checkpoint(ServeThread *thread, HttpExchange *exchange, const View *view)
 {
     FetchSpec spec = {.route = ROUTE_CHECKPOINT,
                       .make = make_checkpoint,
+                      .view = view,
                       .key = "/catalog/checkpoint",
                       .keep_us = CHECKPOINT_KEEP_US};
     fetch_run(thread, exchange, &spec);
@@ -86,7 +87,7 @@ static Resource *several_digests(const DigestTrie *trie, char *const *prefixes)
 
 static Resource *make_digest(const FetchInput *input, GError **error G_GNUC_UNUSED)
 {
-    const DigestTrie *trie = journal_trie(exchange_journal(input->snapshot->exchange));
+    const DigestTrie *trie = journal_trie(exchange_journal(input->exchange));
     g_auto(GStrv) prefixes = exchange_query_prefixes(input->path);
     if (prefixes[1] != NULL)
         return several_digests(trie, prefixes);
@@ -95,7 +96,8 @@ static Resource *make_digest(const FetchInput *input, GError **error G_GNUC_UNUS
     return one_digest(&view);
 }
 
-static void call_digest(ServeThread *thread, HttpExchange *exchange, const char *path, const char *prefixes)
+static void call_digest(ServeThread *thread, HttpExchange *exchange, const View *view, const char *path,
+                        const char *prefixes)
 {
     g_auto(GStrv) list = exchange_query_prefixes(prefixes);
     if (list == NULL) {
@@ -105,8 +107,11 @@ static void call_digest(ServeThread *thread, HttpExchange *exchange, const char 
         serve_finish(exchange, status_reply_detail(400, detail));
         return;
     }
-    FetchSpec spec = {
-        .route = ROUTE_DIGEST, .make = make_digest, .key = list[1] == NULL ? path : NULL, .path = prefixes};
+    FetchSpec spec = {.route = ROUTE_DIGEST,
+                      .make = make_digest,
+                      .view = view,
+                      .key = list[1] == NULL ? path : NULL,
+                      .path = prefixes};
     fetch_run(thread, exchange, &spec);
 }
 
@@ -118,7 +123,7 @@ static Resource *make_changes(const FetchInput *input, GError **error)
     guint64 since = 0;
     g_auto(JournalAnswer) answer = {0};
     g_ascii_string_to_unsigned(input->path, 10, 0, G_MAXUINT64, &since, NULL);
-    if (!journal_changes(exchange_journal(input->snapshot->exchange), since, input->page, &answer, error))
+    if (!journal_changes(exchange_journal(input->exchange), since, input->page, &answer, error))
         return NULL;
     GString *json = g_string_new(NULL);
     {
@@ -129,7 +134,7 @@ static Resource *make_changes(const FetchInput *input, GError **error)
     return tagged_json(json);
 }
 
-static void call_changes(ServeThread *thread, HttpExchange *exchange)
+static void call_changes(ServeThread *thread, HttpExchange *exchange, const View *view)
 {
     ChangesQuery query;
     if (!exchange_query_changes(http_exchange_request(exchange)->query, &query)) {
@@ -138,30 +143,37 @@ static void call_changes(ServeThread *thread, HttpExchange *exchange)
         serve_finish(exchange, status_reply_detail(400, detail));
         return;
     }
-    if (!journal_knows(exchange_journal(thread->snapshot->exchange), query.since)) {
-        serve_finish(exchange,
-                     status_reply_detail(410, "the journal does not know this generation: compare digests"));
+    if (!journal_knows(exchange_journal(serve_exchange(thread->snapshot, view)), query.since)) {
+        HttpReply *gone =
+            status_reply_detail(410, "the journal does not know this generation: compare digests");
+        view_request_mark(view, gone);
+        serve_finish(exchange, gone);
         return;
     }
     g_autofree char *since = g_strdup_printf("%" G_GUINT64_FORMAT, query.since);
     /* Keys of paths begin with a slash, so this one is nobody else's. */
     g_autofree char *key = g_strdup_printf("changes:%u:%s", query.limit, since);
-    FetchSpec spec = {
-        .route = ROUTE_CHANGES, .make = make_changes, .key = key, .path = since, .page = query.limit};
+    FetchSpec spec = {.route = ROUTE_CHANGES,
+                      .make = make_changes,
+                      .view = view,
+                      .key = key,
+                      .path = since,
+                      .page = query.limit};
     fetch_run(thread, exchange, &spec);
 }
 
-void exchange_call(ServeThread *thread, HttpExchange *exchange, const RouteMatch *match, const char *path)
+void exchange_call(ServeThread *thread, HttpExchange *exchange, const View *view, const RouteMatch *match,
+                   const char *path)
 {
-    if (thread->snapshot->exchange == NULL) {
+    if (serve_exchange(thread->snapshot, view) == NULL) {
         serve_refuse(thread, exchange, status_reply_busy("the journal cannot be written"), STATS_NOT_READY);
         return;
     }
     g_autofree char *prefixes = g_strndup(match->rest, match->rest_len);
     if (match->route == ROUTE_CHECKPOINT)
-        call_checkpoint(thread, exchange);
+        call_checkpoint(thread, exchange, view);
     else if (match->route == ROUTE_DIGEST)
-        call_digest(thread, exchange, path, prefixes);
+        call_digest(thread, exchange, view, path, prefixes);
     else
-        call_changes(thread, exchange);
+        call_changes(thread, exchange, view);
 }

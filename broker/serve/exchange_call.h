@@ -12,4 +12,5 @@
  *   /catalog/digest[/{prefix}[,{prefix}…]]   400 for prefixes that are none
  *   /catalog/changes?since=&limit=    400 for numbers that are none, 410 when the journal does not know since
  * after the first scan. `path` is the decoded path. 503 when the journal could not be written. */
-void exchange_call(ServeThread *thread, HttpExchange *exchange, const RouteMatch *match, const char *path);
+void exchange_call(ServeThread *thread, HttpExchange *exchange, const View *view, const RouteMatch *match,
+                   const char *path);

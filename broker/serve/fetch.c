@@ -12,15 +12,17 @@
 
 #include "broker/log.h"
 #include "broker/serve/status.h"
+#include "broker/serve/view_request.h"
 #include "signing/hash.h"
 
 typedef struct {
     ServeThread *thread; /* not to be touched on a worker: it may be gone */
     Serve *serve;
     Snapshot *snapshot;
+    const View *view; /* borrowed from the snapshot; NULL: what everybody may see */
     Route route;
     FetchFunc make;
-    char *key; /* may be NULL */
+    char *key; /* with what sets the view apart; may be NULL */
     char *path;
     gboolean is_file;
     guint page;
@@ -71,14 +73,21 @@ static gboolean find_file(Serve *serve, const Catalog *catalog, Route route, con
 
 /* --- The cache --- */
 
+/* Under which the answer of a view is kept; other keys begin with a slash or another word. */
+static char *view_key(const View *view, const char *key, gsize len)
+{
+    return g_strdup_printf("view:%s:%.*s", view->id, (int)len, key);
+}
+
 /* TRUE when the entry is right for the thread's snapshot. A change of another pack only moves the entry on:
  * its path must still lead to a place with the same serial; a blob is what it is wherever it is found. */
-static gboolean entry_is_valid(ServeThread *thread, PageCacheEntry *entry, const char *key, gsize len)
+static gboolean entry_is_valid(ServeThread *thread, const View *view, PageCacheEntry *entry, const char *key,
+                               gsize len)
 {
-    const Snapshot *snapshot = thread->snapshot;
+    guint64 number = serve_number(thread->snapshot, view);
     if (entry->expires_us != 0 && g_get_monotonic_time() >= entry->expires_us)
         return FALSE;
-    if (entry->snapshot == snapshot->number)
+    if (entry->snapshot == number)
         return TRUE;
     if (entry->serial == 0)
         return FALSE;
@@ -86,10 +95,10 @@ static gboolean entry_is_valid(ServeThread *thread, PageCacheEntry *entry, const
     g_autofree char *path = route_disk_path(&match);
     const CatalogPack *place;
     const CatalogFile *file;
-    if (!find_file(thread->serve, snapshot->catalog, match.route, path, &place, &file) ||
+    if (!find_file(thread->serve, serve_catalog(thread->snapshot, view), match.route, path, &place, &file) ||
         (match.route != ROUTE_BLOB && place->serial != entry->serial))
         return FALSE;
-    entry->snapshot = snapshot->number;
+    entry->snapshot = number;
     return TRUE;
 }
 
@@ -99,13 +108,17 @@ static void note_cache(ServeThread *thread)
     stats_set(&thread->stats->cache_entries, page_cache_count(thread->pages));
 }
 
-gboolean fetch_cached(ServeThread *thread, HttpExchange *exchange, const char *key, gsize len)
+gboolean fetch_cached(ServeThread *thread, HttpExchange *exchange, const View *view, const char *key,
+                      gsize len)
 {
-    PageCacheEntry *entry = page_cache_find(thread->pages, key, len);
+    g_autofree char *own = view != NULL ? view_key(view, key, len) : NULL;
+    const char *kept = own != NULL ? own : key;
+    gsize kept_len = own != NULL ? strlen(own) : len;
+    PageCacheEntry *entry = page_cache_find(thread->pages, kept, kept_len);
     if (entry == NULL)
         return FALSE;
-    if (!entry_is_valid(thread, entry, key, len)) {
-        page_cache_remove(thread->pages, key, len);
+    if (!entry_is_valid(thread, view, entry, key, len)) {
+        page_cache_remove(thread->pages, kept, kept_len);
         return FALSE;
     }
     stats_add(&thread->stats->cache_hits, 1);
@@ -121,7 +134,7 @@ static void keep(Fetch *fetch)
         return;
     PageCacheEntry entry = {
         .resource = g_steal_pointer(&fetch->resource),
-        .snapshot = fetch->snapshot->number,
+        .snapshot = serve_number(fetch->snapshot, fetch->view),
         .serial = fetch->place != NULL ? fetch->place->serial : 0,
         .expires_us = fetch->keep_us > 0 ? g_get_monotonic_time() + fetch->keep_us : 0,
         .route = fetch->route,
@@ -153,7 +166,9 @@ static void refuse_all(Fetch *fetch, HttpReply *reply, const StatsRejection *rea
 
 static void refuse_busy(Fetch *fetch, const char *detail, StatsRejection reason)
 {
-    refuse_all(fetch, status_reply_busy(detail), &reason);
+    HttpReply *reply = status_reply_busy(detail);
+    view_request_mark(fetch->view, reply);
+    refuse_all(fetch, reply, &reason);
 }
 
 static void answer_all(Fetch *fetch)
@@ -182,6 +197,8 @@ static void make_on_worker(gpointer data)
     FetchInput input = {
         .serve = fetch->serve,
         .snapshot = fetch->snapshot,
+        .catalog = serve_catalog(fetch->snapshot, fetch->view),
+        .exchange = serve_exchange(fetch->snapshot, fetch->view),
         .route = fetch->route,
         .path = fetch->path,
         .place = fetch->place,
@@ -191,6 +208,8 @@ static void make_on_worker(gpointer data)
         .ret_distrust = &fetch->distrust,
     };
     fetch->resource = fetch->make(&input, &fetch->error);
+    if (fetch->resource != NULL && fetch->view != NULL)
+        resource_make_private(fetch->resource);
 }
 
 /* The file the path leads to on the fetch's snapshot. Answers 404 and frees the fetch when there is none. */
@@ -198,11 +217,23 @@ static gboolean resolve(Fetch *fetch)
 {
     if (!fetch->is_file)
         return TRUE;
-    if (find_file(fetch->serve, fetch->snapshot->catalog, fetch->route, fetch->path, &fetch->place,
-                  &fetch->file))
+    if (find_file(fetch->serve, serve_catalog(fetch->snapshot, fetch->view), fetch->route, fetch->path,
+                  &fetch->place, &fetch->file))
         return TRUE;
-    refuse_all(fetch, status_reply(404), NULL);
+    refuse_all(fetch, view_request_refusal(fetch->view, 404), NULL);
     return FALSE;
+}
+
+/* Goes on with another snapshot. A view that is no longer there leaves what everybody may see, which is then
+ * not kept under the view's name. */
+static void move_to(Fetch *fetch, Snapshot *snapshot)
+{
+    const View *view = fetch->view != NULL ? views_by_id(snapshot->views, fetch->view->id) : NULL;
+    if (view == NULL && fetch->view != NULL)
+        g_clear_pointer(&fetch->key, g_free);
+    snapshot_unref(fetch->snapshot);
+    fetch->snapshot = snapshot_ref(snapshot);
+    fetch->view = view;
 }
 
 static void scanned(gpointer data, gboolean cancelled)
@@ -214,8 +245,7 @@ static void scanned(gpointer data, gboolean cancelled)
         return;
     }
     serve_thread_refresh(fetch->thread);
-    snapshot_unref(fetch->snapshot);
-    fetch->snapshot = snapshot_ref(fetch->thread->snapshot);
+    move_to(fetch, fetch->thread->snapshot);
     if (resolve(fetch))
         submit(fetch);
 }
@@ -253,10 +283,11 @@ static void made(gpointer data, gboolean cancelled)
     if (fetch->error == NULL) {
         answer_all(fetch);
     } else if (!fetch->is_file && g_error_matches(fetch->error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND)) {
-        refuse_all(fetch, status_reply(404), NULL);
+        refuse_all(fetch, view_request_refusal(fetch->view, 404), NULL);
     } else if (!file_has_changed(fetch)) {
+        guint status = status_of_error(fetch->error) == 503 ? 503 : 500;
         log_error_event(LOG_ERROR, "read-failed", fetch->error, "route", route_name(fetch->route), NULL);
-        refuse_all(fetch, status_reply(status_of_error(fetch->error) == 503 ? 503 : 500), NULL);
+        refuse_all(fetch, view_request_refusal(fetch->view, status), NULL);
     } else if (fetch->attempts < FETCH_ATTEMPTS) {
         g_clear_error(&fetch->error);
         if (fetch->distrust)
@@ -281,9 +312,11 @@ static Fetch *fetch_new(ServeThread *thread, const FetchSpec *spec)
     fetch->thread = thread;
     fetch->serve = thread->serve;
     fetch->snapshot = snapshot_ref(thread->snapshot);
+    fetch->view = spec->view;
     fetch->route = spec->route;
     fetch->make = spec->make;
-    fetch->key = g_strdup(spec->key);
+    fetch->key = spec->view != NULL && spec->key != NULL ? view_key(spec->view, spec->key, strlen(spec->key))
+                                                         : g_strdup(spec->key);
     fetch->path = g_strdup(spec->path != NULL ? spec->path : "");
     fetch->is_file = spec->is_file;
     fetch->page = spec->page;
@@ -292,11 +325,14 @@ static Fetch *fetch_new(ServeThread *thread, const FetchSpec *spec)
     return fetch;
 }
 
-/* TRUE when the exchange now waits for a fetch of the same thing on the same snapshot. */
-static gboolean join(ServeThread *thread, HttpExchange *exchange, const char *key)
+/* TRUE when the exchange now waits for a fetch of the same thing on the same state. The key knows the view.
+ */
+static gboolean join(ServeThread *thread, HttpExchange *exchange, const FetchSpec *spec)
 {
-    Fetch *fetch = g_hash_table_lookup(thread->fetches, key);
-    if (fetch == NULL || fetch->snapshot != thread->snapshot)
+    g_autofree char *own = spec->view != NULL ? view_key(spec->view, spec->key, strlen(spec->key)) : NULL;
+    Fetch *fetch = g_hash_table_lookup(thread->fetches, own != NULL ? own : spec->key);
+    if (fetch == NULL ||
+        serve_number(fetch->snapshot, fetch->view) != serve_number(thread->snapshot, spec->view))
         return FALSE;
     g_ptr_array_add(fetch->waiting, exchange);
     return TRUE;
@@ -304,8 +340,8 @@ static gboolean join(ServeThread *thread, HttpExchange *exchange, const char *ke
 
 void fetch_run(ServeThread *thread, HttpExchange *exchange, const FetchSpec *spec)
 {
-    if (spec->key != NULL &&
-        (fetch_cached(thread, exchange, spec->key, strlen(spec->key)) || join(thread, exchange, spec->key)))
+    if (spec->key != NULL && (fetch_cached(thread, exchange, spec->view, spec->key, strlen(spec->key)) ||
+                              join(thread, exchange, spec)))
         return;
     Fetch *fetch = fetch_new(thread, spec);
     g_ptr_array_add(fetch->waiting, exchange);

@@ -21,14 +21,21 @@ typedef struct {
 struct Resource {
     ResourceOptions options; /* its texts are literals */
     gboolean plain;          /* identity.reply is all there is */
+    gboolean is_private;     /* what it says depends on who asks */
     Form identity;
     Form gzip;
 };
 
 static void add_common_headers(const Resource *resource, HttpReply *reply, const char *tag)
 {
+    gboolean packed = resource->gzip.reply != NULL || resource->options.compress;
     http_reply_add_header(reply, "ETag", tag);
-    if (resource->gzip.reply != NULL || resource->options.compress)
+    if (resource->is_private) {
+        http_reply_add_header(reply, "Vary", packed ? "Authorization, Accept-Encoding" : "Authorization");
+        http_reply_add_header(reply, "Cache-Control", "private");
+        return;
+    }
+    if (packed)
         http_reply_add_header(reply, "Vary", "Accept-Encoding");
     if (resource->options.cache_control != NULL)
         http_reply_add_header(reply, "Cache-Control", resource->options.cache_control);
@@ -53,6 +60,13 @@ static HttpReply *whole_reply(const Resource *resource, const char *tag, GBytes 
     return reply;
 }
 
+static HttpReply *packed_reply(const Resource *resource, GBytes *packed)
+{
+    HttpReply *reply = whole_reply(resource, resource->gzip.tag, packed);
+    http_reply_add_header(reply, "Content-Encoding", "gzip");
+    return reply;
+}
+
 Resource *resource_new(const ResourceOptions *options, GBytes *body, const guint8 *sha256)
 {
     Resource *resource = g_new0(Resource, 1);
@@ -66,11 +80,22 @@ Resource *resource_new(const ResourceOptions *options, GBytes *body, const guint
         packed = options->hashes ? gzip_compress_hashes(body) : gzip_compress(body);
     resource->options.compress = packed != NULL;
     resource->identity.reply = whole_reply(resource, resource->identity.tag, body);
-    if (packed != NULL) {
-        resource->gzip.reply = whole_reply(resource, resource->gzip.tag, packed);
-        http_reply_add_header(resource->gzip.reply, "Content-Encoding", "gzip");
-    }
+    if (packed != NULL)
+        resource->gzip.reply = packed_reply(resource, packed);
     return resource;
+}
+
+void resource_make_private(Resource *resource)
+{
+    g_assert(!resource->plain && resource->identity.not_modified == NULL &&
+             resource->gzip.not_modified == NULL);
+    resource->is_private = TRUE;
+    HttpReply *whole = resource->identity.reply, *packed = resource->gzip.reply;
+    resource->identity.reply = whole_reply(resource, resource->identity.tag, http_reply_body(whole));
+    if (packed != NULL)
+        resource->gzip.reply = packed_reply(resource, http_reply_body(packed));
+    http_reply_unref(whole);
+    g_clear_pointer(&packed, http_reply_unref);
 }
 
 Resource *resource_new_plain(HttpReply *reply)

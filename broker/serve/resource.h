@@ -26,6 +26,9 @@ typedef struct {
 
 /* `sha256` (32 bytes) is the hash of `body`. Blocking when it compresses: workers. */
 Resource *resource_new(const ResourceOptions *options, GBytes *body, const guint8 *sha256);
+/* Says of every form that it is for this asker alone: no cache may keep it for others. Before it is shared.
+ */
+void resource_make_private(Resource *resource);
 /* Wraps a finished reply that has one form only; takes it over. */
 Resource *resource_new_plain(HttpReply *reply);
 void resource_free(Resource *resource);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/serve/status.h"
+#include "broker/serve/view_request.h"
 #include "broker/web/home.h"
 #include "schema/limits.h"
 #include "schema/pack_path.h"
@@ -23,8 +24,11 @@ typedef struct {
     HttpExchange *exchange;
     GString *key;       /* of the search cache; NULL: not kept */
     guint64 generation; /* of the index before the query */
+    guint64 view_generation;
     /* Of whoever works on it */
     SearchIndex *index;
+    const View *view;        /* borrowed from the snapshot; NULL: a stranger */
+    SearchIndex *view_index; /* of the view's private packs; NULL for a stranger */
     RateLimit *limit;
     guint8 client[16];
     GBytes *body;       /* of a large request, to be parsed by the worker: a copy */
@@ -122,26 +126,35 @@ static gboolean parse_copy(SearchCall *call)
 
 /* --- The query: on a worker --- */
 
-static gboolean is_served(const SearchCall *call, const char *pack_path)
+static gboolean is_pack_of(const Catalog *catalog, const char *path)
 {
-    const CatalogPack *place = catalog_place(call->snapshot->catalog, pack_path, strlen(pack_path));
+    const CatalogPack *place = catalog_place(catalog, path, strlen(path));
     return place != NULL && place->is_pack;
 }
 
 /* The catalog decides what is served, not the index: that is changed after it when a pack is refused, and
- * cannot be changed at all while the disk is full or the file damaged. */
-static void withhold_hits(const SearchCall *call, GPtrArray *hits)
+ * cannot be changed at all while the disk is full or the file damaged. What the view's own index found must
+ * be one of its private packs, and what the public one found must not have one of these in front of it. */
+static gboolean is_served(const SearchCall *call, const SearchIndex *index, const char *pack_path)
 {
-    for (guint i = hits->len; i-- > 0;)
-        if (!is_served(call, ((const SearchHit *)g_ptr_array_index(hits, i))->pack_path))
-            g_ptr_array_remove_index(hits, i);
+    if (call->view == NULL)
+        return is_pack_of(call->snapshot->catalog, pack_path);
+    gboolean is_private = is_pack_of(call->view->granted, pack_path);
+    return index == call->view_index ? is_private : !is_private && is_pack_of(call->view->catalog, pack_path);
 }
 
-static void withhold_entities(const SearchCall *call, GPtrArray *entities)
+/* The path of a hit or entity. */
+static const char *found_path(const SearchCall *call, gconstpointer found)
 {
-    for (guint i = entities->len; i-- > 0;)
-        if (!is_served(call, ((const SearchEntity *)g_ptr_array_index(entities, i))->pack_path))
-            g_ptr_array_remove_index(entities, i);
+    return call->search.kind == SEARCH_LOOKUP ? ((const SearchEntity *)found)->pack_path
+                                              : ((const SearchHit *)found)->pack_path;
+}
+
+static void withhold(const SearchCall *call, const SearchIndex *index, GPtrArray *results)
+{
+    for (guint i = results->len; i-- > 0;)
+        if (!is_served(call, index, found_path(call, g_ptr_array_index(results, i))))
+            g_ptr_array_remove_index(results, i);
 }
 
 static void fail(SearchCall *call, const GError *error)
@@ -153,33 +166,78 @@ static void fail(SearchCall *call, const GError *error)
         refuse_as_page(call, 503, "The search took too long. Please try fewer or other words.", 1);
 }
 
-static void run_text(SearchCall *call)
+/* Asks one index for the best `count`. */
+static GPtrArray *ask_once(const SearchCall *call, SearchIndex *index, guint count, GError **error)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) hits = search_index_query(call->index, call->search.text, call->search.count,
-                                                   call->scope, call->deadline_us, &error);
-    if (hits != NULL)
-        withhold_hits(call, hits);
-    if (hits == NULL)
-        fail(call, error);
-    else if (call->html)
-        call->reply =
-            home_results_reply(&call->figures, 200, call->search.text, call->search.scope, hits, NULL);
-    else
-        call->reply = search_hits_reply(hits);
+    if (call->search.kind == SEARCH_LOOKUP)
+        return search_index_lookup(index, call->search.text, count, call->deadline_us, error);
+    return search_index_query(index, call->search.text, count, call->scope, call->deadline_us, error);
 }
 
-static void run_lookup(SearchCall *call)
+/* Private packs may stand in front of public ones for good: then it takes more hits to have enough left. A
+ * stranger's hits are withheld only until the index has caught up. */
+static GPtrArray *ask(const SearchCall *call, SearchIndex *index, GError **error)
+{
+    guint wanted = call->search.count;
+    for (guint count = wanted;; count = MIN(4 * count, LIMIT_SEARCH_CANDIDATES)) {
+        GPtrArray *results = ask_once(call, index, count, error);
+        if (results == NULL)
+            return NULL;
+        gboolean all = results->len < count || count == LIMIT_SEARCH_CANDIDATES;
+        withhold(call, index, results);
+        if (results->len >= wanted || all || call->view == NULL)
+            return results;
+        g_ptr_array_unref(results);
+    }
+}
+
+/* Best first. The sort is stable, so that equal scores keep index order, public ones first. */
+static gint compare_hits(gconstpointer a, gconstpointer b)
+{
+    double left = (*(const SearchHit *const *)a)->score, right = (*(const SearchHit *const *)b)->score;
+    return (left > right) - (left < right);
+}
+
+static gint compare_entities(gconstpointer a, gconstpointer b)
+{
+    const SearchEntity *left = *(const SearchEntity *const *)a, *right = *(const SearchEntity *const *)b;
+    if (left->match_count != right->match_count)
+        return left->match_count > right->match_count ? -1 : 1;
+    return strcmp(left->pack_path, right->pack_path);
+}
+
+/* What the asker may see of both indexes. */
+static GPtrArray *ask_all(const SearchCall *call, GError **error)
+{
+    g_autoptr(GPtrArray) results = ask(call, call->index, error);
+    if (results == NULL || call->view == NULL)
+        return g_steal_pointer(&results);
+    GPtrArray *others = ask(call, call->view_index, error);
+    if (others == NULL)
+        return NULL;
+    g_ptr_array_extend_and_steal(results, others);
+    g_ptr_array_sort(results, call->search.kind == SEARCH_LOOKUP ? compare_entities : compare_hits);
+    g_ptr_array_set_size(results, (gint)MIN(results->len, call->search.count));
+    return g_steal_pointer(&results);
+}
+
+static void run(SearchCall *call)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) entities =
-        search_index_lookup(call->index, call->search.text, call->search.count, call->deadline_us, &error);
-    if (entities != NULL)
-        withhold_entities(call, entities);
-    if (entities == NULL)
+    g_autoptr(GPtrArray) results = ask_all(call, &error);
+    if (results == NULL) {
         fail(call, error);
-    else
-        call->reply = search_entities_reply(entities);
+        return;
+    }
+    if (call->html) {
+        /* Such a page is for one asker in any case. */
+        call->reply =
+            home_results_reply(&call->figures, 200, call->search.text, call->search.scope, results, NULL);
+        return;
+    }
+    call->reply =
+        call->search.kind == SEARCH_LOOKUP ? search_entities_reply(results) : search_hits_reply(results);
+    view_request_mark(call->view, call->reply);
 }
 
 static void work(gpointer data)
@@ -187,10 +245,7 @@ static void work(gpointer data)
     SearchCall *call = data;
     if (!call->parsed && !parse_copy(call))
         return;
-    if (call->search.kind == SEARCH_LOOKUP)
-        run_lookup(call);
-    else
-        run_text(call);
+    run(call);
     call->good = !call->refused;
 }
 
@@ -200,8 +255,9 @@ static void keep(SearchCall *call)
 {
     ServeThread *thread = call->thread;
     if (!call->good || call->key == NULL || thread->search_generation != call->generation ||
-        thread->search_snapshot != call->snapshot->number ||
-        search_index_generation(call->index) != call->generation)
+        thread->search_snapshot != call->snapshot->public_number ||
+        search_index_generation(call->index) != call->generation ||
+        (call->view_index != NULL && search_index_generation(call->view_index) != call->view_generation))
         return;
     PageCacheEntry entry = {.resource = resource_new_plain(http_reply_ref(call->reply))};
     page_cache_put(thread->searches, call->key->str, call->key->len, &entry);
@@ -230,10 +286,12 @@ static void refresh_cache(SearchCall *call)
 {
     ServeThread *thread = call->thread;
     call->generation = search_index_generation(call->index);
-    if (thread->search_generation != call->generation || thread->search_snapshot != call->snapshot->number) {
+    call->view_generation = call->view_index != NULL ? search_index_generation(call->view_index) : 0;
+    guint64 snapshot = call->snapshot->public_number;
+    if (thread->search_generation != call->generation || thread->search_snapshot != snapshot) {
         page_cache_clear(thread->searches);
         thread->search_generation = call->generation;
-        thread->search_snapshot = call->snapshot->number;
+        thread->search_snapshot = snapshot;
     }
 }
 
@@ -243,6 +301,10 @@ static gboolean make_key(SearchCall *call)
     if (!call->parsed || strlen(call->search.text) > KEPT_TEXT_BYTES_MAX)
         return FALSE;
     call->key = g_string_new(NULL);
+    /* Others begin with a digit. What a view found before it changed is never asked for again. */
+    if (call->view != NULL)
+        g_string_append_printf(call->key, "view:%s:%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":",
+                               call->view->id, call->view->number, call->view_generation);
     /* HTML shows the scope as it was typed. */
     g_string_append_printf(call->key, "%d %d %u ", call->search.kind, call->html, call->search.count);
     g_string_append(call->key, call->html ? call->search.scope : call->scope);
@@ -275,13 +337,15 @@ static void submit(SearchCall *call)
     answer(call);
 }
 
-static SearchCall *call_new(ServeThread *thread, HttpExchange *exchange, SearchKind kind)
+static SearchCall *call_new(ServeThread *thread, HttpExchange *exchange, const View *view, SearchKind kind)
 {
     SearchCall *call = g_new0(SearchCall, 1);
     call->thread = thread;
     call->exchange = exchange;
     memcpy(call->client, http_exchange_request(exchange)->client, sizeof call->client);
     call->index = publisher_index(thread->serve->publisher);
+    call->view = view;
+    call->view_index = view != NULL ? view_index(view) : NULL;
     call->limit = thread->serve->search_limit;
     call->snapshot = snapshot_ref(thread->snapshot);
     call->search.kind = kind;
@@ -290,18 +354,18 @@ static SearchCall *call_new(ServeThread *thread, HttpExchange *exchange, SearchK
 }
 
 /* Before the index was ready once, an empty result would be a lie. */
-static gboolean index_is_ready(const ServeThread *thread)
+static gboolean index_is_ready(const ServeThread *thread, const View *view)
 {
-    return publisher_is_ready(thread->serve->publisher);
+    return publisher_is_ready(thread->serve->publisher) && (view == NULL || view_index(view) != NULL);
 }
 
-void search_call_post(ServeThread *thread, HttpExchange *exchange, SearchKind kind)
+void search_call_post(ServeThread *thread, HttpExchange *exchange, const View *view, SearchKind kind)
 {
-    if (!index_is_ready(thread)) {
+    if (!index_is_ready(thread, view)) {
         serve_refuse(thread, exchange, status_reply_busy("the search index is not ready"), STATS_NOT_READY);
         return;
     }
-    SearchCall *call = call_new(thread, exchange, kind);
+    SearchCall *call = call_new(thread, exchange, view, kind);
     const HttpRequest *request = http_exchange_request(exchange);
     HttpSlice content_type = {NULL, 0};
     http_request_header(request, "Content-Type", &content_type);
@@ -316,18 +380,20 @@ void search_call_post(ServeThread *thread, HttpExchange *exchange, SearchKind ki
     submit(call);
 }
 
-void search_call_home(ServeThread *thread, HttpExchange *exchange, const char *text, const char *scope)
+void search_call_home(ServeThread *thread, HttpExchange *exchange, const View *view, const char *text,
+                      const char *scope)
 {
-    if (!index_is_ready(thread)) {
+    if (!index_is_ready(thread, view)) {
         serve_refuse(thread, exchange, status_reply_busy("the search index is not ready"), STATS_NOT_READY);
         return;
     }
-    SearchCall *call = call_new(thread, exchange, SEARCH_TEXT);
+    SearchCall *call = call_new(thread, exchange, view, SEARCH_TEXT);
     call->html = TRUE;
     call->search.text = g_strdup(text);
     call->search.scope = g_strdup(scope);
     call->search.count = HOME_RESULTS;
-    call->figures = home_figures(call->snapshot->config->name, call->snapshot->catalog, thread->serve->relay);
+    call->figures =
+        home_figures(call->snapshot->config->name, serve_catalog(call->snapshot, view), thread->serve->relay);
     if (!admit(call))
         answer(call);
     else

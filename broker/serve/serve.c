@@ -2,7 +2,7 @@
  *
  * The life of Serve and ServeThread, and the way of a public request to its route:
  *
- *   request ─ GET/HEAD, plain path ─ page cache ─ answer                              (hot)
+ *   request ─ view ─ GET/HEAD, plain path ─ page cache ─ answer                       (hot)
  *           └ decode ─ route ─ method ─ by route: at once · fetch · search · reindex   (everything else)
  */
 #include "broker/serve/serve.h"
@@ -19,10 +19,12 @@
 #include "broker/serve/exchange_call.h"
 #include "broker/serve/metrics.h"
 #include "broker/serve/query_string.h"
+#include "broker/serve/read_token_file.h"
 #include "broker/serve/reindex.h"
 #include "broker/serve/search_call.h"
 #include "broker/serve/status.h"
 #include "broker/serve/trust_file.h"
+#include "broker/serve/view_request.h"
 #include "broker/web/home.h"
 #include "schema/json_writer.h"
 #include "schema/limits.h"
@@ -39,6 +41,10 @@ Serve *serve_new(const ServeOptions *options, GError **error)
 {
     g_autoptr(GPtrArray) tokens = admin_tokens_load(options->config, error);
     if (tokens == NULL)
+        return NULL;
+    g_autofree char *read_path = read_token_file_path(options->config->data_dir);
+    g_autoptr(ReadTokens) read_tokens = read_token_file_load(read_path, error);
+    if (read_tokens == NULL)
         return NULL;
     g_autoptr(TrustList) trust = trust_file_load(options->config->trust_file, error);
     g_autoptr(SecretKey) secret =
@@ -68,6 +74,9 @@ Serve *serve_new(const ServeOptions *options, GError **error)
         serve->stats[i] = g_new0(Stats, 1);
     serve->publisher = publisher_new(options->config, g_steal_pointer(&tokens), g_steal_pointer(&trust),
                                      options->indexer, options->ready, options->ready_user);
+    g_autofree char *views = g_build_filename(options->config->data_dir, "views", NULL);
+    publisher_set_views(serve->publisher, view_keeper_new(views, serve->secret),
+                        g_steal_pointer(&read_tokens), read_path);
     return serve;
 }
 
@@ -232,9 +241,8 @@ static void answer_upgrade_required(HttpExchange *exchange)
 
 static Resource *make_home(const FetchInput *input, GError **error G_GNUC_UNUSED)
 {
-    g_autoptr(GPtrArray) places = catalog_places_sorted(input->snapshot->catalog);
-    HomeFigures figures =
-        home_figures(input->snapshot->config->name, input->snapshot->catalog, input->serve->relay);
+    g_autoptr(GPtrArray) places = catalog_places_sorted(input->catalog);
+    HomeFigures figures = home_figures(input->snapshot->config->name, input->catalog, input->serve->relay);
     figures.fingerprint = input->serve->fingerprint;
     return home_page(&figures, places, input->page);
 }
@@ -247,13 +255,13 @@ static char *query_value(HttpSlice query, const char *name)
     return value != NULL ? value : g_strdup("");
 }
 
-static void answer_home(ServeThread *thread, HttpExchange *exchange)
+static void answer_home(ServeThread *thread, HttpExchange *exchange, const View *view)
 {
     HttpSlice query = http_exchange_request(exchange)->query;
     g_autofree char *text = query_value(query, "q");
     g_autofree char *scope = query_value(query, "scope");
     if (*g_strstrip(text) != '\0') {
-        search_call_home(thread, exchange, text, scope);
+        search_call_home(thread, exchange, view, text, scope);
         return;
     }
     g_autofree char *page_text = query_value(query, "page");
@@ -262,8 +270,12 @@ static void answer_home(ServeThread *thread, HttpExchange *exchange)
         page = 1;
     /* Keys of paths begin with a slash, so this one is nobody else's. */
     g_autofree char *key = g_strdup_printf("home:%" G_GUINT64_FORMAT, page);
-    FetchSpec spec = {
-        .route = ROUTE_HOME, .make = make_home, .key = key, .page = (guint)page, .keep_us = HOME_KEEP_US};
+    FetchSpec spec = {.route = ROUTE_HOME,
+                      .make = make_home,
+                      .view = view,
+                      .key = key,
+                      .page = (guint)page,
+                      .keep_us = HOME_KEEP_US};
     fetch_run(thread, exchange, &spec);
 }
 
@@ -295,22 +307,22 @@ static FetchFunc maker_of(Route route)
 }
 
 /* `path` is the decoded path: the key under which its answer is kept. */
-static void answer_from_catalog(ServeThread *thread, HttpExchange *exchange, const RouteMatch *match,
-                                const char *path)
+static void answer_from_catalog(ServeThread *thread, HttpExchange *exchange, const View *view,
+                                const RouteMatch *match, const char *path)
 {
     if (!thread->snapshot->scanned) {
         serve_refuse(thread, exchange, status_reply_busy("the packs are being scanned"), STATS_NOT_READY);
         return;
     }
     if (match->route == ROUTE_CATALOG) {
-        catalog_call(thread, exchange);
+        catalog_call(thread, exchange, view);
         return;
     }
     if (match->route == ROUTE_CHECKPOINT || match->route == ROUTE_DIGEST || match->route == ROUTE_CHANGES) {
-        exchange_call(thread, exchange, match, path);
+        exchange_call(thread, exchange, view, match, path);
         return;
     }
-    FetchSpec spec = {.route = match->route, .make = maker_of(match->route), .key = path};
+    FetchSpec spec = {.route = match->route, .make = maker_of(match->route), .view = view, .key = path};
     spec.is_file = spec.make == content_file;
     g_autofree char *below = spec.is_file ? route_disk_path(match) : g_strndup(match->rest, match->rest_len);
     gboolean is_path = match->route != ROUTE_BLOB && match->route != ROUTE_RELEASE;
@@ -324,22 +336,23 @@ static void answer_from_catalog(ServeThread *thread, HttpExchange *exchange, con
 
 /* --- Dispatch --- */
 
-static void dispatch(ServeThread *thread, HttpExchange *exchange, const RouteMatch *match, const char *path)
+static void dispatch(ServeThread *thread, HttpExchange *exchange, const View *view, const RouteMatch *match,
+                     const char *path)
 {
     FetchSpec metrics = {.route = ROUTE_METRICS, .make = metrics_resource};
     gboolean ready = publisher_is_ready(thread->serve->publisher);
     switch ((guint)match->route) {
     case ROUTE_HOME:
-        answer_home(thread, exchange);
+        answer_home(thread, exchange, view);
         break;
     case ROUTE_NODES:
         answer_nodes(thread, exchange);
         break;
     case ROUTE_SEARCH:
-        search_call_post(thread, exchange, SEARCH_TEXT);
+        search_call_post(thread, exchange, view, SEARCH_TEXT);
         break;
     case ROUTE_LOOKUP:
-        search_call_post(thread, exchange, SEARCH_LOOKUP);
+        search_call_post(thread, exchange, view, SEARCH_LOOKUP);
         break;
     case ROUTE_REINDEX:
         reindex_post(thread, exchange);
@@ -360,12 +373,13 @@ static void dispatch(ServeThread *thread, HttpExchange *exchange, const RouteMat
         answer_version(thread, exchange);
         break;
     default:
-        answer_from_catalog(thread, exchange, match, path);
+        answer_from_catalog(thread, exchange, view, match, path);
         break;
     }
 }
 
-static void request_slow(ServeThread *thread, HttpExchange *exchange, const HttpRequest *request)
+static void request_slow(ServeThread *thread, HttpExchange *exchange, const View *view,
+                         const HttpRequest *request)
 {
     g_autofree char *path = route_decode(request->path);
     if (path == NULL) {
@@ -380,7 +394,7 @@ static void request_slow(ServeThread *thread, HttpExchange *exchange, const Http
     else if (!route_allows(match.methods, request->method))
         serve_finish(exchange, status_reply_method(route_allow_header(match.methods)));
     else
-        dispatch(thread, exchange, &match, path);
+        dispatch(thread, exchange, view, &match, path);
 }
 
 static void public_request(HttpExchange *exchange, gpointer thread_user)
@@ -388,12 +402,13 @@ static void public_request(HttpExchange *exchange, gpointer thread_user)
     ServeThread *thread = thread_user;
     const HttpRequest *request = http_exchange_request(exchange);
     serve_thread_refresh(thread);
+    const View *view = view_request_find(thread->snapshot, request);
     /* Keys are decoded paths: a path with an escape must not be taken for one that is spelled like it. */
     gboolean plain = (request->method == HTTP_GET || request->method == HTTP_HEAD) &&
                      memchr(request->path.text, '%', request->path.len) == NULL;
-    if (plain && fetch_cached(thread, exchange, request->path.text, request->path.len))
+    if (plain && fetch_cached(thread, exchange, view, request->path.text, request->path.len))
         return;
-    request_slow(thread, exchange, request);
+    request_slow(thread, exchange, view, request);
 }
 
 static void request_done(const HttpDone *done, gpointer thread_user)

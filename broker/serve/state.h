@@ -41,7 +41,7 @@ struct ServeThread {
     Snapshot *snapshot;
     PageCache *pages;
     PageCache *searches;       /* by kind, number, scope and text */
-    guint64 search_generation; /* of the index, and the snapshot's number: what `searches` are answers of */
+    guint64 search_generation; /* of the index, and the snapshot's public number: what `searches` are of */
     guint64 search_snapshot;
     GHashTable *fetches; /* key → Fetch that others may join; neither owned */
     Stats *stats;        /* owned by serve */
@@ -49,6 +49,23 @@ struct ServeThread {
     GBytes *nodes_body; /* what nodes_reply says */
     HttpReply *nodes_reply;
 };
+
+/* What a request is answered from: without a view what everybody may see. Borrowed from the snapshot. */
+static inline Catalog *serve_catalog(const Snapshot *snapshot, const View *view)
+{
+    return view != NULL ? view->catalog : snapshot->catalog;
+}
+
+static inline Exchange *serve_exchange(const Snapshot *snapshot, const View *view)
+{
+    return view != NULL ? view->exchange : snapshot->exchange;
+}
+
+/* As long as it stays the same, so do all answers. */
+static inline guint64 serve_number(const Snapshot *snapshot, const View *view)
+{
+    return view != NULL ? view->number : snapshot->public_number;
+}
 
 /* Answers and gives the reply up. */
 static inline void serve_finish(HttpExchange *exchange, HttpReply *reply)
