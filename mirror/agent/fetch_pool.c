@@ -319,6 +319,11 @@ guint fetch_pool_unfinished(const FetchPool *pool)
     return pool->waiting.length + pool->active.length;
 }
 
+gboolean fetch_pool_is_spent(const FetchPool *pool)
+{
+    return pool->spent;
+}
+
 guint64 fetch_pool_requests(const FetchPool *pool)
 {
     return pool->requests;

@@ -48,6 +48,8 @@ FetchAnswer *fetch_pool_get(FetchPool *pool, const char *url, const FetchOptions
 /* --- Queries --- */
 
 guint fetch_pool_unfinished(const FetchPool *pool);
+/* TRUE when somebody wanted more bytes than the budget has. */
+gboolean fetch_pool_is_spent(const FetchPool *pool);
 /* All that was ever asked and received: requests, and bytes of heads and bodies of both directions as they
  * were on the wire (before TLS). */
 guint64 fetch_pool_requests(const FetchPool *pool);
