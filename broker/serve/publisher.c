@@ -347,7 +347,7 @@ void publisher_free(Publisher *publisher)
     hash_store_free(publisher->release_hashes);
     catalog_unref(publisher->local);
     mirrored_free(publisher->mirrored);
-    g_clear_pointer(&publisher->first_mirrored, g_ptr_array_unref);
+    g_clear_pointer(&publisher->waiting, g_ptr_array_unref);
     exchange_writer_free(publisher->exchange);
     view_keeper_free(publisher->views);
     read_tokens_free(publisher->read_tokens);
@@ -396,8 +396,8 @@ void publisher_set_views(Publisher *publisher, ViewKeeper *keeper, ReadTokens *t
 
 void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs)
 {
-    g_assert(publisher->index == NULL && publisher->first_mirrored == NULL);
-    publisher->first_mirrored = packs;
+    g_assert(publisher->index == NULL && publisher->waiting == NULL);
+    publisher->waiting = packs;
 }
 
 void publisher_mirror(Publisher *publisher, MirrorJob *job)

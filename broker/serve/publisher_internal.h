@@ -30,7 +30,7 @@ struct Publisher {
     TrustList *trust;          /* for the next snapshot */
     Catalog *local;            /* the places of the packs directory, judged: what scans compare with */
     Mirrored *mirrored;        /* the others; Snapshot.catalog and .hidden are made of both */
-    GPtrArray *first_mirrored; /* of MirroredPack *: to be taken before the first scan; then NULL */
+    GPtrArray *waiting;        /* of MirroredPack *: to be taken at the next occasion; or NULL */
     HashStore *hashes;         /* NULL: there is none, everything is hashed at every start */
     HashStore *release_hashes; /* the same for the release store; opened when there is something in it */
     gboolean release_hashes_tried;
@@ -101,8 +101,9 @@ void publisher_judge_and_publish(Publisher *publisher);
 /* FALSE when trust list and policy are those that all places were judged by. */
 gboolean publisher_judgement_is_stale(const Publisher *publisher);
 
-/* Takes the releases that were set before the start into the mirrored set, once; nothing is published. */
-void publisher_take_first(Publisher *publisher, Change *change);
+/* Takes into the mirrored set what waits: at the start all that is mirrored, later what a job could not read.
+ * Nothing is published. */
+void publisher_take_waiting(Publisher *publisher, Change *change);
 /* The mirrored place that was read with this serial is read again, with the hashes of all of its files, and
  * published. FALSE when there is none. */
 gboolean publisher_mirror_again(Publisher *publisher, const char *path, guint64 serial, GError **error);

@@ -117,9 +117,9 @@ static void open_release_hashes(Publisher *publisher)
     publisher->release_hashes = publisher_open_hashes(path);
 }
 
-void publisher_take_first(Publisher *publisher, Change *change)
+void publisher_take_waiting(Publisher *publisher, Change *change)
 {
-    g_autoptr(GPtrArray) records = g_steal_pointer(&publisher->first_mirrored);
+    g_autoptr(GPtrArray) records = g_steal_pointer(&publisher->waiting);
     if (records == NULL || records->len == 0)
         return;
     open_release_hashes(publisher);
@@ -158,7 +158,23 @@ static gboolean find_store(Publisher *publisher, Change *change, GError **error)
 {
     if (change->root != NULL && pack_root_has(change->root, PACK_ROOT_RELEASES))
         return TRUE;
-    return change_open_root(change, publisher, error);
+    g_autofree char *releases = g_build_filename(publisher->current->config->store_dir, "releases", NULL);
+    PackRoot *root = pack_root_with_releases(change->root, releases, error);
+    if (root == NULL)
+        return FALSE;
+    pack_root_unref(change->root);
+    change->root = root;
+    return TRUE;
+}
+
+/* The records are taken with the next job or scan. */
+static void put_off(Publisher *publisher, const GPtrArray *records, const GError *cause)
+{
+    log_error_event(LOG_ERROR, "mirrored-not-read", cause, NULL);
+    if (publisher->waiting == NULL)
+        publisher->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    for (guint i = 0; i < records->len; i++)
+        g_ptr_array_add(publisher->waiting, mirrored_pack_copy(g_ptr_array_index(records, i)));
 }
 
 void publisher_run_mirror(Publisher *publisher, MirrorJob *job)
@@ -169,10 +185,10 @@ void publisher_run_mirror(Publisher *publisher, MirrorJob *job)
     change_init(&change, publisher);
     job->problems = g_ptr_array_new_with_free_func(mirror_problem_free);
     if (!find_store(publisher, &change, &error)) {
-        log_error_event(LOG_ERROR, "mirrored-not-read", error, NULL);
+        put_off(publisher, job->packs, error);
         return;
     }
-    publisher_take_first(publisher, &change);
+    publisher_take_waiting(publisher, &change);
     open_release_hashes(publisher);
     take_records(publisher, job->packs, &change, job->problems);
     if (!publisher->current->scanned)

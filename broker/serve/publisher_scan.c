@@ -165,7 +165,7 @@ static void take_nothing(Publisher *publisher, Change *change)
 /* Until something is published for the first time, the mirrored places have not been settled. */
 static void take_mirrored(Publisher *publisher, Change *change)
 {
-    publisher_take_first(publisher, change);
+    publisher_take_waiting(publisher, change);
     if (!publisher->current->scanned)
         mirrored_touch_all(publisher->mirrored, &change->touch);
 }

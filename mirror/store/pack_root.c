@@ -37,6 +37,17 @@ static gboolean root_add(PackRoot *root, PackRootDirectory directory, const char
            kontor_error_set_errno(error, errno, "%s '%s'", names[directory], path);
 }
 
+/* A missing directory is none. */
+static gboolean root_try(PackRoot *root, PackRootDirectory directory, const char *path, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (root_add(root, directory, path, &cause) ||
+        g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
 PackRoot *pack_root_open(const char *path, GError **error)
 {
     g_autoptr(PackRoot) root = root_new();
@@ -47,15 +58,30 @@ PackRoot *pack_root_open_both(const char *packs, const char *releases, GError **
 {
     g_autoptr(PackRoot) root = root_new();
     const char *const paths[] = {[PACK_ROOT_PACKS] = packs, [PACK_ROOT_RELEASES] = releases};
-    for (guint i = 0; i < PACK_ROOT_DIRECTORIES; i++) {
-        g_autoptr(GError) cause = NULL;
-        if (root_add(root, i, paths[i], &cause) ||
-            g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND))
-            continue;
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return NULL;
-    }
+    for (guint i = 0; i < PACK_ROOT_DIRECTORIES; i++)
+        if (!root_try(root, i, paths[i], error))
+            return NULL;
     return g_steal_pointer(&root);
+}
+
+static gboolean root_share_packs(PackRoot *root, const PackRoot *from, GError **error)
+{
+    if (from == NULL)
+        return TRUE;
+    root->paths[PACK_ROOT_PACKS] = g_strdup(from->paths[PACK_ROOT_PACKS]);
+    if (!pack_root_has(from, PACK_ROOT_PACKS))
+        return TRUE;
+    root->fds[PACK_ROOT_PACKS] = fcntl(from->fds[PACK_ROOT_PACKS], F_DUPFD_CLOEXEC, 0);
+    return root->fds[PACK_ROOT_PACKS] >= 0 ||
+           kontor_error_set_errno(error, errno, "%s", names[PACK_ROOT_PACKS]);
+}
+
+PackRoot *pack_root_with_releases(const PackRoot *root, const char *releases, GError **error)
+{
+    g_autoptr(PackRoot) both = root_new();
+    if (!root_try(both, PACK_ROOT_RELEASES, releases, error) || !root_share_packs(both, root, error))
+        return NULL;
+    return g_steal_pointer(&both);
 }
 
 PackRoot *pack_root_ref(PackRoot *root)
@@ -82,8 +108,7 @@ GBytes *pack_root_read(PackRoot *root, const CatalogPack *place, const CatalogFi
 {
     PackRootDirectory directory = place->is_mirrored ? PACK_ROOT_RELEASES : PACK_ROOT_PACKS;
     if (root->fds[directory] < 0) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s '%s': was missing", names[directory],
-                    root->paths[directory]);
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT, "%s: was missing", names[directory]);
         return NULL;
     }
     g_autofree char *path = g_strconcat(place->disk, "/", file->name, NULL);

@@ -23,6 +23,8 @@ PackRoot *pack_root_open(const char *path, GError **error);
 /* Opens both; either may be missing, which pack_root_has tells. Fails when one is there and cannot be opened.
  */
 PackRoot *pack_root_open_both(const char *packs, const char *releases, GError **error);
+/* A new root with the packs directory of `root` (NULL: none) and these releases, which may be missing. */
+PackRoot *pack_root_with_releases(const PackRoot *root, const char *releases, GError **error);
 PackRoot *pack_root_ref(PackRoot *root);
 void pack_root_unref(PackRoot *root); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PackRoot, pack_root_unref)
