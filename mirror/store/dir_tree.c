@@ -59,7 +59,9 @@ static guint64 bytes_of(int at_fd, const char *name, guint depth)
     if (fstatat(at_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return 0;
     guint64 bytes = (guint64)status.st_blocks * 512;
-    DIR *stream = S_ISDIR(status.st_mode) && depth < DEPTH_MAX ? open_stream(at_fd, name) : NULL;
+    if (!S_ISDIR(status.st_mode))
+        return bytes / MAX(status.st_nlink, 1);
+    DIR *stream = depth < DEPTH_MAX ? open_stream(at_fd, name) : NULL;
     if (stream == NULL)
         return bytes;
     const char *child = NULL;

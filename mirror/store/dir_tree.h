@@ -9,8 +9,9 @@
 
 #include "schema/error.h"
 
-/* The bytes on disk of the file or directory `name` below the directory `at_fd`, with everything in it. What
- * vanishes meanwhile, and what may not be read, counts nothing; so does a name that does not exist. */
+/* The bytes on disk of the file or directory `name` below the directory `at_fd`, with everything in it; a
+ * file with several links counts its share. What vanishes meanwhile, and what may not be read, counts
+ * nothing; so does a name that does not exist. */
 guint64 dir_tree_bytes(int at_fd, const char *name);
 /* Removes it with everything in it; success when it does not exist. On failure some of it may be gone. */
 gboolean dir_tree_remove(int at_fd, const char *name, GError **error);

@@ -4,7 +4,7 @@
  *
  *   releases/<digest in hex>/manifest.yaml, manifest.sig, wiki/…   verified, read-only, never changed again
  *   tmp/<random>/                                                  staging; emptied by release_store_open
- *   quarantine/<digest>.<time>/                                    what store check found damaged
+ *   quarantine/<digest>.<time>-<random>/                           what store check found damaged
  *   git/<id>.git   peers/<id>.db   evidence/…   mirror.db   hashes.db   (other modules')
  *
  * A release appears in releases/ by one rename after everything in it is on disk, so whatever is there is
@@ -62,10 +62,10 @@ gboolean release_store_install(ReleaseStore *store, GPtrArray *stagings, GError 
 /* --- Queries --- */
 
 gboolean release_store_has(ReleaseStore *store, const guint8 digest[SHA256_BYTES]);
-/* Sizes and counts; walks the directories. */
+/* Sizes and counts; walks the directories, also while others change them. */
 typedef struct {
     guint releases, quarantined;
-    guint64 release_bytes, git_bytes, other_bytes; /* allocated on disk */
+    guint64 release_bytes, git_bytes, other_bytes; /* allocated on disk; the quarantine is among the others */
     guint64 disk_free_bytes, disk_total_bytes;
 } StoreUsage;
 gboolean release_store_usage(ReleaseStore *store, StoreUsage *ret, GError **error);
@@ -76,20 +76,22 @@ gboolean release_store_space(ReleaseStore *store, StoreUsage *ret, GError **erro
 
 typedef struct {
     guint kept, removed, failed;
-    guint64 removed_bytes;
+    guint64 removed_bytes; /* of a file that several releases share, its share */
 } StoreCollection;
 /* Removes releases that are not in `reachable` (set of GBytes * of 32 bytes) and were installed more than
  * `grace_s` ago (what the agent has just installed may not be known yet); moves them to tmp/ first, so that a
- * crash leaves no half release. `dry_run`: only counts. `func` (may be NULL) hears of each. */
+ * crash leaves no half release. `dry_run`: only counts. `func` (may be NULL) hears of each that is or would
+ * be removed. What cannot be removed is counted in `failed` and stays. */
 typedef void (*StoreFunc)(const char *digest, guint64 bytes, gpointer user);
 gboolean release_store_collect(ReleaseStore *store, GHashTable *reachable, gint64 grace_s, gboolean dry_run,
                                StoreFunc func, gpointer user, StoreCollection *ret, GError **error);
 /* Reads a release again and compares it with its name: TRUE and *ret_problem NULL when it is whole, else what
- * is wrong with it in one line (a new string). Only releases with a signed release part, or without any other
- * file than those that content_sha256 covers, can be compared whole; for the others the covered files are. */
+ * is wrong with it in one line (a new string). Of releases with a signed release part every file is compared
+ * and both signatures are checked; of others only the files that content_sha256 covers. Whether the publisher
+ * is trusted is not asked. FALSE when that cannot be told. */
 gboolean release_store_check(ReleaseStore *store, const guint8 digest[SHA256_BYTES], guint threads,
                              char **ret_problem, GError **error);
 /* All digests that are there (of GBytes *), sorted. */
 GPtrArray *release_store_list(ReleaseStore *store, GError **error);
-/* Moves a release out of the way. */
+/* Moves a release out of the way, durably. NOT_FOUND when it is not there. */
 gboolean release_store_quarantine(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GError **error);
