@@ -175,18 +175,32 @@ static void changes_clear(Changes *changes)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Changes, changes_clear)
 
+static const CatalogPack *place_at(const Catalog *catalog, const char *path)
+{
+    return catalog_place(catalog, path, strlen(path));
+}
+
+/* A copy of a catalog is another catalog even if nothing is new in it, so what is not there is not removed.
+ */
+static void remove_granted(const Catalog *granted, char *path, GPtrArray *removals)
+{
+    if (place_at(granted, path) != NULL)
+        g_ptr_array_add(removals, path);
+}
+
 /* Only what is served is granted: a private pack that policy refuses must not stand in front of a public one.
  */
 static Catalog *advance_granted(const ViewStore *store, Catalog *granted, const Changes *hidden)
 {
-    g_autoptr(GPtrArray) upserts = g_ptr_array_new(),
-                         removals = g_ptr_array_copy(hidden->removals, NULL, NULL);
+    g_autoptr(GPtrArray) upserts = g_ptr_array_new(), removals = g_ptr_array_new();
+    for (guint i = 0; i < hidden->removals->len; i++)
+        remove_granted(granted, g_ptr_array_index(hidden->removals, i), removals);
     for (guint i = 0; i < hidden->upserts->len; i++) {
         CatalogPack *pack = g_ptr_array_index(hidden->upserts, i);
         if (pack->is_pack && read_token_allows(store->grants, pack->path))
             g_ptr_array_add(upserts, pack);
         else
-            g_ptr_array_add(removals, pack->path);
+            remove_granted(granted, pack->path, removals);
     }
     return catalog_with_changes(granted, upserts, removals, NULL);
 }
@@ -197,11 +211,6 @@ typedef struct {
     GHashTable *seen;               /* of paths */
     Changes *result;
 } Overlay;
-
-static const CatalogPack *place_at(const Catalog *catalog, const char *path)
-{
-    return catalog_place(catalog, path, strlen(path));
-}
 
 /* What the path shows now, against what it showed. */
 static void overlay_path(Overlay *overlay, char *path)
