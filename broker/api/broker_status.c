@@ -13,6 +13,28 @@ static const char *const index_states[] = {
     [INDEX_FAILED] = "failed",
 };
 
+/* All that is served or would be, private packs too: only the operator asks here. */
+typedef struct {
+    GPtrArray *open, *hidden;
+    guint mirrored; /* of the open ones */
+} Places;
+
+static void places_init(Places *places, const Snapshot *snapshot)
+{
+    places->open = catalog_places_sorted(snapshot->catalog);
+    places->hidden = catalog_places_sorted(snapshot->hidden);
+    places->mirrored = 0;
+    for (guint i = 0; i < places->open->len; i++)
+        places->mirrored += ((const CatalogPack *)g_ptr_array_index(places->open, i))->is_mirrored ? 1 : 0;
+}
+
+static void places_clear(Places *places)
+{
+    g_ptr_array_unref(places->open);
+    g_ptr_array_unref(places->hidden);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Places, places_clear)
+
 static void write_time(JsonWriter *writer, const char *key, gint64 real_us)
 {
     g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(real_us / G_USEC_PER_SEC);
@@ -48,8 +70,27 @@ static void write_addresses(JsonWriter *writer, Serve *serve)
     json_write_object_end(writer);
 }
 
+static char *problem_line(const CatalogPack *place)
+{
+    if (!place->is_mirrored)
+        return g_strdup_printf("pack '%s': %s", place->path, place->problem);
+    return g_strdup_printf("%spack '%s', mirrored from '%s': %s", place->is_private ? "private " : "",
+                           place->path, place->source, place->problem);
+}
+
+static void write_place_problems(JsonWriter *writer, const GPtrArray *places)
+{
+    for (guint i = 0; i < places->len; i++) {
+        const CatalogPack *place = g_ptr_array_index(places, i);
+        if (place->problem == NULL)
+            continue;
+        g_autofree char *line = problem_line(place);
+        json_write_string(writer, line);
+    }
+}
+
 /* What keeps places from being served as packs, and what the scan could not read at all. */
-static void write_problems(JsonWriter *writer, const GPtrArray *places, const PublisherInfo *info)
+static void write_problems(JsonWriter *writer, const Places *places, const PublisherInfo *info)
 {
     json_write_key(writer, "problems");
     json_write_array_begin(writer);
@@ -57,13 +98,8 @@ static void write_problems(JsonWriter *writer, const GPtrArray *places, const Pu
         g_autofree char *line = g_strconcat("search index: ", info->index_error, NULL);
         json_write_string(writer, line);
     }
-    for (guint i = 0; i < places->len; i++) {
-        const CatalogPack *place = g_ptr_array_index(places, i);
-        if (place->problem == NULL)
-            continue;
-        g_autofree char *line = g_strdup_printf("pack '%s': %s", place->path, place->problem);
-        json_write_string(writer, line);
-    }
+    write_place_problems(writer, places->open);
+    write_place_problems(writer, places->hidden);
     for (guint i = 0; info->problems != NULL && i < info->problems->len; i++)
         json_write_string(writer, g_ptr_array_index(info->problems, i));
     json_write_array_end(writer);
@@ -79,7 +115,18 @@ static void write_exchange(JsonWriter *writer, const Journal *journal)
     json_write_member_string(writer, "digest", root);
 }
 
-static void write_catalog(JsonWriter *writer, const Snapshot *snapshot, const PublisherInfo *info)
+/* The snapshot may be a little older than what the publisher says of itself. */
+static void write_mirrored(JsonWriter *writer, const Places *places, const PublisherInfo *info)
+{
+    json_write_member_integer(writer, "mirrored", places->mirrored);
+    json_write_member_integer(writer, "shadowed", info->mirrored - MIN(info->mirrored, places->mirrored));
+    json_write_member_integer(writer, "private", places->hidden->len);
+    if (info->mirror_elapsed_us > 0)
+        json_write_member_integer(writer, "mirror_ms", info->mirror_elapsed_us / 1000);
+}
+
+static void write_catalog(JsonWriter *writer, const Snapshot *snapshot, const Places *places,
+                          const PublisherInfo *info)
 {
     json_write_key(writer, "catalog");
     json_write_object_begin(writer);
@@ -87,8 +134,11 @@ static void write_catalog(JsonWriter *writer, const Snapshot *snapshot, const Pu
     json_write_member_integer(writer, "packs", catalog_pack_count(snapshot->catalog));
     json_write_member_integer(writer, "pages", (gint64)catalog_page_count(snapshot->catalog));
     json_write_member_integer(writer, "total_bytes", (gint64)catalog_byte_count(snapshot->catalog));
-    json_write_member_integer(writer, "problem_count", catalog_problem_count(snapshot->catalog));
+    json_write_member_integer(writer, "problem_count",
+                              catalog_problem_count(snapshot->catalog) +
+                                  catalog_problem_count(snapshot->hidden));
     json_write_member_integer(writer, "snapshot", (gint64)snapshot->number);
+    write_mirrored(writer, places, info);
     if (snapshot->exchange != NULL)
         write_exchange(writer, exchange_journal(snapshot->exchange));
     if (info->scanned_at_us > 0)
@@ -196,6 +246,11 @@ static void write_pack(JsonWriter *writer, const CatalogPack *place)
     json_write_member_string(writer, "path", place->path);
     json_write_member_boolean(writer, "is_pack", place->is_pack);
     json_write_member_string(writer, "version", place->version);
+    json_write_key(writer, "source");
+    if (place->is_mirrored)
+        json_write_string(writer, place->source);
+    else
+        json_write_null(writer);
     json_write_member_integer(writer, "pages", place->rows_indexed);
     json_write_member_integer(writer, "bytes", (gint64)place->bytes);
     json_write_key(writer, "problem");
@@ -204,16 +259,20 @@ static void write_pack(JsonWriter *writer, const CatalogPack *place)
     else
         json_write_null(writer);
     write_release(writer, place);
+    json_write_member_boolean(writer, "private", place->is_private);
     write_strings(writer, "warnings", place->warnings);
     json_write_object_end(writer);
 }
 
-static void write_packs(JsonWriter *writer, const GPtrArray *places)
+static void write_packs(JsonWriter *writer, const Places *places)
 {
+    guint open = MIN(places->open->len, PACKS_LISTED_MAX);
     json_write_key(writer, "packs");
     json_write_array_begin(writer);
-    for (guint i = 0; i < MIN(places->len, PACKS_LISTED_MAX); i++)
-        write_pack(writer, g_ptr_array_index(places, i));
+    for (guint i = 0; i < open; i++)
+        write_pack(writer, g_ptr_array_index(places->open, i));
+    for (guint i = 0; i < MIN(places->hidden->len, PACKS_LISTED_MAX - open); i++)
+        write_pack(writer, g_ptr_array_index(places->hidden, i));
     json_write_array_end(writer);
 }
 
@@ -232,7 +291,8 @@ Resource *broker_status_resource(const FetchInput *input, GError **error G_GNUC_
 {
     g_auto(PublisherInfo) info;
     publisher_info(input->serve->publisher, &info);
-    g_autoptr(GPtrArray) places = catalog_places_sorted(input->snapshot->catalog);
+    g_auto(Places) places;
+    places_init(&places, input->snapshot);
     GString *json = g_string_new(NULL);
     {
         g_auto(JsonWriter) writer;
@@ -240,14 +300,14 @@ Resource *broker_status_resource(const FetchInput *input, GError **error G_GNUC_
         json_write_object_begin(&writer);
         write_process(&writer, input);
         write_addresses(&writer, input->serve);
-        write_problems(&writer, places, &info);
-        write_catalog(&writer, input->snapshot, &info);
+        write_problems(&writer, &places, &info);
+        write_catalog(&writer, input->snapshot, &places, &info);
         write_index(&writer, input->serve, &info);
         write_key(&writer, input);
-        write_signatures(&writer, input->snapshot, places);
+        write_signatures(&writer, input->snapshot, places.open);
         if (input->serve->relay != NULL)
             write_nodes(&writer, input->serve->relay);
-        write_packs(&writer, places);
+        write_packs(&writer, &places);
         json_write_object_end(&writer);
     }
     g_autoptr(GBytes) body = g_string_free_to_bytes(json);
