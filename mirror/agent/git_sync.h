@@ -4,6 +4,10 @@
  * since the commit of the last sync, stage each from its objects and offer it to the intake. No checkout, no
  * hooks, no submodules, no configuration of the system or the user; only the transports that source.h names.
  *
+ * Which packs there are: git_walk.h; what is in one: git_pack.h; where the objects come from: git_origin.h.
+ * When the source's directory is a pack itself, its path is the source's `pack`, and packs below it are below
+ * that.
+ *
  * This header hides libgit2. Blocking. libgit2 cannot be interrupted while a server says nothing at all:
  * whoever runs this in a process of its own ends that process when the deadline has passed by far
  * (agent_link.h).
@@ -22,3 +26,8 @@ void git_sync_init(void);
  * is no valid git data CONFLICT   held back: more than LIMIT_SHRINK_PERCENT of the packs are gone (alarm
  * "shrink" is raised) IO         everything else */
 gboolean git_sync(const SyncJob *job, SyncDone *ret, GError **error);
+
+/* Name of the directory in <store>/git/ that holds the bare copy of the source, a new string; NULL when it
+ * needs none, because its repository is on this machine. What no source needs may be removed while no sync
+ * runs. */
+char *git_sync_copy_name(const MirrorSource *source);
