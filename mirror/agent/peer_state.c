@@ -386,6 +386,8 @@ gboolean peer_state_set_generation(PeerState *state, guint64 generation, GError 
 
 void peer_pending_free(PeerPending *pending)
 {
+    if (pending == NULL)
+        return;
     g_free(pending->path);
     catalog_item_unref(pending->item);
     g_free(pending);

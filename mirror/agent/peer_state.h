@@ -87,7 +87,7 @@ typedef struct {
     guint attempts;
     gint64 due_s, since_s; /* Unix time */
 } PeerPending;
-void peer_pending_free(PeerPending *pending);
+void peer_pending_free(PeerPending *pending); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PeerPending, peer_pending_free)
 
 /* At most `limit` pending paths that follow `after` ("" from the beginning), of PeerPending *, in order. */

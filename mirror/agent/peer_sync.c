@@ -269,9 +269,10 @@ static void note_release(const CatalogItem *item G_GNUC_UNUSED, const GError *wh
         sync->failure = g_strdup(why->message);
 }
 
-/* Sorts one pending path. FALSE when mirror.db cannot be read. */
-static gboolean sort_pending(Sync *sync, PeerPending *pending, GError **error)
+/* Sorts one pending path, which it takes over. FALSE when mirror.db cannot be read. */
+static gboolean sort_pending(Sync *sync, PeerPending *taken, GError **error)
 {
+    g_autoptr(PeerPending) pending = taken;
     g_auto(PeerDecision) decision = {0};
     char identity[SHA256_HEX_CHARS + 1];
     if (!peer_plan_decide(sync->job, sync->intake, pending, sync->now_s, &decision, error))
@@ -292,10 +293,9 @@ static gboolean sort_pending(Sync *sync, PeerPending *pending, GError **error)
     case PEER_STEP_FETCH:
         pending->attempts++;
         pending->due_s = peer_plan_retry_s(pending->attempts, sync->now_s);
-        g_ptr_array_add(sync->chosen, pending);
-        return TRUE;
+        g_ptr_array_add(sync->chosen, g_steal_pointer(&pending));
+        break;
     }
-    peer_pending_free(pending);
     return TRUE;
 }
 
