@@ -70,7 +70,7 @@ void mirrors_reload(Mirrors *mirrors, Config *config);
 gboolean mirrors_sync(Mirrors *mirrors, const MirrorsWish *wish, guint64 *ret_ticket, GError **error);
 /* JSON for the loopback interface; complete (private sources too). Times like 2026-05-01T12:00:00Z, or null.
  *
- *   {"store":{"path":…,"release_bytes":…,"quota_bytes":…,"disk_free_bytes":…,"full":bool,"reason":…},
+ *   {"store":{"path":…,"release_bytes":…,"quota_bytes":…,"full":bool,"reason":…},
  *    "agent":{"running":bool,"pid":…,"restarts":…},
  *    "sources":[{"name","kind","url","ref","path","visibility","signed","state","detail","alarm",
  *      "alarm_reason","last_try","last_ok","next","interval_seconds","failures","paused",

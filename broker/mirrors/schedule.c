@@ -272,6 +272,10 @@ void schedule_ended(Schedule *schedule, const char *name, ScheduleEnd end, gint6
     if (entry == NULL || !entry->running)
         return;
     entry->running = FALSE;
+    if (end == SCHEDULE_CANCELLED) {
+        entry->due_us = now_us;
+        return;
+    }
     if (end == SCHEDULE_OUT_OF_TIME && entry->seconds >= entry->time_max_s)
         end = SCHEDULE_FAILED;
     entry->cut = FALSE;

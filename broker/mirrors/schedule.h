@@ -70,6 +70,7 @@ typedef enum {
     SCHEDULE_PARTIAL,     /* did something and has more to do */
     SCHEDULE_OUT_OF_TIME, /* was on its way */
     SCHEDULE_FAILED,
+    SCHEDULE_CANCELLED, /* by us, for reasons that are not the source's: due again at once */
 } ScheduleEnd;
 /* The turn has ended. Passed over for a source that is gone meanwhile. */
 void schedule_ended(Schedule *schedule, const char *name, ScheduleEnd end, gint64 now_us);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From reports to what is served. Everything is in mirror.db before the publisher hears of it, so that a
+ * crash at any point is made good by the next start, which publishes what mirror.db says.
+ */
+#include <string.h>
+
+#include "broker/mirrors/mirrors_internal.h"
+
+/* --- Reports --- */
+
+static void count_results(Mirrors *mirrors)
+{
+    gboolean is_private = mirrors->turn.source->is_private;
+    for (guint i = 0; i < mirrors->results->len; i++) {
+        const SyncResult *result = g_ptr_array_index(mirrors->results, i);
+        mirror_events_result(mirrors->events, mirrors->turn.source->name, result);
+        if (result->outcome == OUTCOME_INSTALLED) {
+            mirrors->turn.installed++;
+            mirrors->garbage = TRUE;
+            mirrors_count_release(mirrors, result->pack->digest);
+        } else if (result->outcome == OUTCOME_REFUSED) {
+            mirrors->turn.refused++;
+        }
+        if (is_private)
+            continue;
+        g_mutex_lock(&mirrors->lock);
+        mirrors->counters.installed += result->outcome == OUTCOME_INSTALLED ? 1 : 0;
+        mirrors->counters.refused[result->rule] += result->outcome == OUTCOME_REFUSED ? 1 : 0;
+        g_mutex_unlock(&mirrors->lock);
+    }
+}
+
+gboolean mirrors_apply(Mirrors *mirrors, GError **error)
+{
+    g_autoptr(GPtrArray) changes = NULL;
+    if (mirrors->results->len == 0)
+        return TRUE;
+    const MirrorSource *source = mirrors->turn.source;
+    gboolean remove_gone = source->follow_removals || mirrors->turn.wish.prune;
+    gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
+    gboolean applied =
+        mirror_db_apply(mirrors->db, source->name, mirrors->results, remove_gone, now_s, &changes, error);
+    if (applied)
+        count_results(mirrors);
+    g_ptr_array_set_size(mirrors->results, 0);
+    if (applied)
+        mirrors_publish(mirrors, g_steal_pointer(&changes));
+    return applied;
+}
+
+/* --- Ends --- */
+
+void mirror_ending_free(MirrorEnding *ending)
+{
+    g_free(ending->source);
+    g_free(ending->error);
+    g_free(ending);
+}
+
+static void tell_endings(Mirrors *mirrors)
+{
+    gboolean any = FALSE;
+    for (;;) {
+        const MirrorEnding *first = g_queue_peek_head(&mirrors->endings);
+        if (first == NULL || first->change > mirrors->served)
+            break;
+        MirrorEnding *ending = g_queue_pop_head(&mirrors->endings);
+        mirror_events_ended(mirrors->events, ending->source, &ending->end);
+        mirror_ending_free(ending);
+        any = TRUE;
+    }
+    if (any)
+        mirrors_show(mirrors);
+}
+
+void mirrors_tell_end(Mirrors *mirrors, const char *source, const MirrorEventEnd *end, gboolean wished)
+{
+    MirrorEnding *ending = g_new0(MirrorEnding, 1);
+    ending->source = g_strdup(source);
+    ending->error = g_strdup(end->error);
+    ending->end = *end;
+    ending->end.error = ending->error;
+    ending->change = mirrors->change;
+    ending->wished = wished;
+    g_queue_push_tail(&mirrors->endings, ending);
+    tell_endings(mirrors);
+}
+
+/* --- Publishing --- */
+
+static void give_changes(Mirrors *mirrors);
+
+/* Problems of trust are no damage: the list is another one by now, and the source will be judged anew. */
+static void handle_problems(Mirrors *mirrors, const GPtrArray *problems)
+{
+    for (guint i = 0; problems != NULL && i < problems->len; i++) {
+        const MirrorProblem *problem = g_ptr_array_index(problems, i);
+        mirrors_log(mirrors, TRUE, "mirror-not-served", problem->path, problem->reason);
+        if (problem->rule == ACCEPT_HASH)
+            mirrors_drop_damaged(mirrors, problem->path, problem->digest, problem->reason);
+    }
+}
+
+static void on_published(gpointer data, gboolean cancelled)
+{
+    g_autoptr(MirrorJob) job = data;
+    if (cancelled)
+        return;
+    Mirrors *mirrors = job->user;
+    mirrors->publishing = FALSE;
+    mirrors->served = mirrors->given;
+    handle_problems(mirrors, job->problems);
+    give_changes(mirrors);
+    tell_endings(mirrors);
+}
+
+static void give_changes(Mirrors *mirrors)
+{
+    if (mirrors->publishing || mirrors->changes->len == 0)
+        return;
+    MirrorJob *job = g_new0(MirrorJob, 1);
+    job->packs = g_steal_pointer(&mirrors->changes);
+    job->reply_to = mirrors->mailbox;
+    job->done = on_published;
+    job->user = mirrors;
+    mirrors->changes = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    mirrors->given = mirrors->change;
+    mirrors->publishing = TRUE;
+    publisher_mirror(mirrors->publisher, job);
+}
+
+void mirrors_publish(Mirrors *mirrors, GPtrArray *changes)
+{
+    if (changes != NULL && changes->len > 0) {
+        mirrors->change++;
+        if (mirrors->publisher != NULL) {
+            g_ptr_array_extend_and_steal(mirrors->changes, changes);
+            changes = NULL;
+        }
+    }
+    if (changes != NULL)
+        g_ptr_array_unref(changes);
+    if (mirrors->publisher != NULL)
+        give_changes(mirrors);
+    else
+        mirrors->served = mirrors->change;
+}
+
+/* --- Damage --- */
+
+static void ask_all_again(Mirrors *mirrors)
+{
+    for (guint i = 0; i < mirrors->config->sources->len; i++) {
+        const MirrorSource *source = g_ptr_array_index(mirrors->config->sources, i);
+        schedule_soon(mirrors->schedule, source->name, g_get_monotonic_time());
+    }
+}
+
+void mirrors_drop_damaged(Mirrors *mirrors, const char *path, const guint8 *digest, const char *reason)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) changes = NULL;
+    char hex[SHA256_HEX_CHARS + 1];
+    hex_encode(digest, SHA256_BYTES, hex);
+    mirror_events_damaged(mirrors->events, "", path, digest, reason);
+    /* What is damaged again after it was fetched again is not worth a third try: it is the disk, or a source
+     * that sends what cannot be kept. */
+    if (!g_hash_table_add(mirrors->damaged, g_strdup(hex)))
+        return;
+    if (release_store_has(mirrors->store, digest) &&
+        !release_store_quarantine(mirrors->store, digest, &error)) {
+        mirrors_log(mirrors, TRUE, "mirror-quarantine", path, error->message);
+        return;
+    }
+    if (!mirror_db_damaged(mirrors->db, digest, &changes, &error)) {
+        mirrors_log(mirrors, TRUE, "mirror-database", path, error->message);
+        return;
+    }
+    mirrors_publish(mirrors, g_steal_pointer(&changes));
+    ask_all_again(mirrors);
+    mirrors_show(mirrors);
+}
