@@ -145,12 +145,16 @@ static GBytes *read_file(const char *path, GError **error)
 }
 
 /* *ret_doc stays NULL when there is no file and none was asked for by name. */
-static gboolean parse_file(Config *config, gboolean required, YamlDoc **ret_doc, GError **error)
+static gboolean parse_file(Config *config, const ConfigOverrides *overrides, YamlDoc **ret_doc,
+                           GError **error)
 {
     g_autoptr(GError) local = NULL;
-    g_autoptr(GBytes) bytes = read_file(config->file, &local);
+    const char *text = overrides->text;
+    g_autoptr(GBytes) bytes =
+        text != NULL ? g_bytes_new_static(text, strlen(text)) : read_file(config->file, &local);
     config->file_exists = bytes != NULL;
-    if (bytes == NULL && !required && g_error_matches(local, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND))
+    if (bytes == NULL && overrides->file == NULL &&
+        g_error_matches(local, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND))
         return TRUE;
     if (bytes == NULL) {
         g_propagate_error(error, g_steal_pointer(&local));
@@ -295,7 +299,7 @@ Config *config_load(const ConfigOverrides *overrides, GError **error)
     config->file = overrides->file != NULL ? g_canonicalize_filename(overrides->file, NULL)
                                            : g_build_filename(data_dir, "kontor.yaml", NULL);
     g_autoptr(YamlDoc) doc = NULL;
-    if (!parse_file(config, overrides->file != NULL, &doc, error))
+    if (!parse_file(config, overrides, &doc, error))
         return NULL;
     const YamlNode *root = doc != NULL ? yamldoc_root(doc) : NULL;
     if (root != NULL && !config_keys_read(config, root, error))

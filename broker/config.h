@@ -64,10 +64,11 @@ typedef struct {
 
 /* What the command line may override; NULL or 0 = not given. */
 typedef struct {
-    const char *data_dir;  /* --data; else $KONTOR_DATA; else ~/.kontor */
-    const char *file;      /* --config; else <data>/kontor.yaml */
-    char **listen;         /* --listen, repeatable, NULL-terminated */
-    const char *api;       /* --api */
+    const char *data_dir; /* --data; else $KONTOR_DATA; else ~/.kontor */
+    const char *file;     /* --config; else <data>/kontor.yaml */
+    const char *text; /* what the file is taken to hold, for whoever is about to write it; else it is read */
+    char **listen;    /* --listen, repeatable, NULL-terminated */
+    const char *api;  /* --api */
     const char *packs_dir; /* --packs */
     guint threads;         /* --threads */
 } ConfigOverrides;

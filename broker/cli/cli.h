@@ -23,6 +23,7 @@ typedef enum {
     CLI_UNTRUSTED = 6,     /* signed by a key that is not trusted, not any more, or not for this pack */
     CLI_BAD_SIGNATURE = 7, /* what was found is not what was signed */
     CLI_MISMATCH = 8,      /* the packs compared are not the same */
+    CLI_REFUSED = 9,       /* mirroring went well, but brought releases that were refused */
 } CliExit;
 
 typedef struct CliCommand {

@@ -68,6 +68,29 @@ CliClient *cli_client_new_loopback(const char *base_url, const char *bearer)
     return client;
 }
 
+CliClient *cli_client_new_api(const char *data_dir, GError **error)
+{
+    g_autoptr(Endpoints) endpoints = endpoints_load(data_dir, error);
+    g_autofree char *token = NULL;
+
+    if (endpoints == NULL) {
+        return NULL;
+    }
+    if (endpoints->api_url == NULL) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_UNSUPPORTED,
+                    "the broker on %s runs with its loopback interface turned off (api: off)", data_dir);
+        return NULL;
+    }
+    token = endpoints_api_token(data_dir, error);
+    return token != NULL ? cli_client_new_loopback(endpoints->api_url, token) : NULL;
+}
+
+void cli_client_set_bearer(CliClient *client, const char *bearer)
+{
+    g_free(client->bearer);
+    client->bearer = g_strdup(bearer);
+}
+
 void cli_client_free(CliClient *client)
 {
     if (client == NULL) {

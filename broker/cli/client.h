@@ -20,6 +20,11 @@ CliClient *cli_client_new(const CliArgs *args, GError **error);
 CliClient *cli_client_new_at(const char *address);
 /* The broker at `base_url`, asked without proxies and with a bearer token. */
 CliClient *cli_client_new_loopback(const char *base_url, const char *bearer);
+/* The loopback interface of the broker that runs on the data directory. NOT_FOUND when none runs there,
+ * UNSUPPORTED when it is turned off, DENIED when its token may not be read. */
+CliClient *cli_client_new_api(const char *data_dir, GError **error);
+/* The token to send from now on (copied); NULL: none. */
+void cli_client_set_bearer(CliClient *client, const char *bearer);
 void cli_client_free(CliClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliClient, cli_client_free)
 

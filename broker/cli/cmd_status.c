@@ -7,25 +7,7 @@
 
 #include "broker/cli/client.h"
 #include "broker/cli/commands.h"
-#include "broker/cli/endpoints.h"
 #include "broker/cli/report.h"
-
-static CliClient *connect_api(const char *data_dir, GError **error)
-{
-    g_autoptr(Endpoints) endpoints = endpoints_load(data_dir, error);
-    g_autofree char *token = NULL;
-
-    if (endpoints == NULL) {
-        return NULL;
-    }
-    if (endpoints->api_url == NULL) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_UNSUPPORTED,
-                    "the broker on %s runs with its loopback interface turned off (api: off)", data_dir);
-        return NULL;
-    }
-    token = endpoints_api_token(data_dir, error);
-    return token != NULL ? cli_client_new_loopback(endpoints->api_url, token) : NULL;
-}
 
 static CliExit print_status(CliClient *client, gboolean json)
 {
@@ -49,7 +31,7 @@ static CliExit run_status(const CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *data_dir = cli_data_dir(args);
-    g_autoptr(CliClient) client = connect_api(data_dir, &error);
+    g_autoptr(CliClient) client = cli_client_new_api(data_dir, &error);
 
     if (client != NULL) {
         return print_status(client, cli_args_flag(args, "json"));

@@ -9,6 +9,7 @@
 #include "broker/cli/commands.h"
 #include "broker/cli/endpoints.h"
 #include "broker/cli/terminal.h"
+#include "broker/cli/token_input.h"
 #include "broker/cli/verify.h"
 #include "schema/json_writer.h"
 #include "schema/limits.h"
@@ -21,6 +22,7 @@
 typedef struct {
     char *url;
     const char *path;
+    const char *bearer;   /* a read token, or NULL */
     VerifySource *source; /* NULL with `error` */
     GError *error;
     AcceptVerdict verdict; /* when there is a source */
@@ -43,7 +45,7 @@ static gpointer download_holding(gpointer data)
 {
     Holding *holding = data;
 
-    holding->source = verify_source_download(holding->url, holding->path, &holding->error);
+    holding->source = verify_source_download(holding->url, holding->path, holding->bearer, &holding->error);
     return NULL;
 }
 
@@ -152,6 +154,7 @@ static const char *verdict_name(const Holding *holding)
     case CLI_UNTRUSTED:
     case CLI_BAD_SIGNATURE:
     case CLI_MISMATCH:
+    case CLI_REFUSED:
         break;
     }
     return "failed";
@@ -360,6 +363,24 @@ static gboolean choose_brokers(const CliArgs *args, const char *path, GPtrArray 
     return TRUE;
 }
 
+/* Gives each broker its token; the array owns them. */
+static GPtrArray *choose_tokens(const CliArgs *args, const GPtrArray *holdings, GError **error)
+{
+    g_autoptr(GPtrArray) urls = g_ptr_array_new();
+
+    for (guint i = 0; i < holdings->len; i++) {
+        g_ptr_array_add(urls, ((const Holding *)g_ptr_array_index(holdings, i))->url);
+    }
+    g_ptr_array_add(urls, NULL);
+    GPtrArray *tokens =
+        cli_token_files(args, (const char *const *)urls->pdata, /* lone= */ holdings->len == 1, error);
+
+    for (guint i = 0; tokens != NULL && i < holdings->len; i++) {
+        ((Holding *)g_ptr_array_index(holdings, i))->bearer = g_ptr_array_index(tokens, i);
+    }
+    return tokens;
+}
+
 static CliExit verify_at(const GPtrArray *holdings, const char *path, gboolean json)
 {
     Mismatch mismatch;
@@ -382,6 +403,7 @@ static CliExit run_verify(const CliArgs *args)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) holdings = g_ptr_array_new_with_free_func(holding_free);
     g_autoptr(TrustList) trust = NULL;
+    g_autoptr(GPtrArray) tokens = NULL;
     g_autofree char *path = g_strdup(cli_args_operand(args, 0));
     gint64 now = 0;
 
@@ -393,7 +415,8 @@ static CliExit run_verify(const CliArgs *args)
         !choose_brokers(args, path, holdings, &error)) {
         return cli_fail_usage(error);
     }
-    trust = verify_trust_load(args, &error);
+    tokens = choose_tokens(args, holdings, &error);
+    trust = tokens != NULL ? verify_trust_load(args, &error) : NULL;
     if (trust == NULL) {
         return cli_fail_usage(error);
     }
@@ -409,6 +432,7 @@ static const CliOption verify_options[] = {
      TRUE},
     CLI_OPTION_TRUST,
     CLI_OPTION_AT_TIME,
+    CLI_OPTION_TOKEN_FILE,
     CLI_OPTION_DATA,
     CLI_OPTION_JSON,
     CLI_OPTION_END,

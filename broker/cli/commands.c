@@ -15,6 +15,7 @@ const CliGroup cli_groups[] = {
     {NULL, cmd_trust_commands},
     {"Make and check packs", cmd_pack_commands},
     {NULL, cmd_verify_commands},
+    {"Mirror packs", cmd_mirror_commands},
     {"Compare brokers", cmd_diff_commands},
     {"Help", cmd_help_commands},
     {NULL, NULL},

@@ -23,6 +23,7 @@ extern const CliCommand cmd_key_commands[];    /* key new, show, fingerprint, im
 extern const CliCommand cmd_trust_commands[];  /* trust list, add, remove, revoke */
 extern const CliCommand cmd_pack_commands[];   /* pack init, lint, sign, verify, digest, diff */
 extern const CliCommand cmd_verify_commands[]; /* verify */
+extern const CliCommand cmd_mirror_commands[]; /* mirror add, list, remove, pause, resume */
 extern const CliCommand cmd_diff_commands[];   /* diff */
 extern const CliCommand cmd_help_commands[];   /* help, version */
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sub-commands of 'kontor mirror', one per file mirror_<noun>.c, and what they share. Their table is in
+ * cmd_mirror.c.
+ */
+#pragma once
+
+#include "broker/cli/cli.h"
+#include "broker/config.h"
+
+CliExit mirror_add_run(const CliArgs *args);
+CliExit mirror_sync_run(const CliArgs *args);
+CliExit mirror_status_run(const CliArgs *args);
+CliExit mirror_history_run(const CliArgs *args);
+
+/* --- kontor.yaml --- */
+
+/* The configuration that --data and --config name. */
+Config *mirror_config_load(const CliArgs *args, GError **error);
+/* The source of that name; NOT_FOUND says what there is. */
+const MirrorSource *mirror_source_find(const Config *config, const char *name, GError **error);
+
+/* Makes a new text of the file's, or NULL with an error. `user` is the caller's. */
+typedef char *(*MirrorEdit)(const Config *config, const char *text, gpointer user, GError **error);
+/* Reads the file, edits it, checks that the result is a good configuration, and replaces the file, all while
+ * nobody else does. The new configuration, or NULL with the file untouched. */
+Config *mirror_config_change(const CliArgs *args, MirrorEdit edit, gpointer user, gboolean *ret_changed,
+                             GError **error);
+
+/* What a change is told about. */
+typedef struct {
+    const char *action; /* "added", "removed", "paused", "resumed" */
+    const char *name;
+    SourceKind kind;
+    gboolean changed;
+    const char *next; /* what happens now, with a broker and without; NULL: nothing to say */
+    const char *later;
+} MirrorChange;
+/* Tells the running broker when something changed, and prints what was done. The exit code. */
+CliExit mirror_change_report(const CliArgs *args, const Config *config, const MirrorChange *change);
+
+/* --- Peers --- */
+
+/* What a broker says of itself at URL/version. */
+typedef struct {
+    char *name;
+    char *verifier_key;
+    PublicKey key;
+} PeerVersion;
+void peer_version_clear(PeerVersion *version);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PeerVersion, peer_version_clear)
+/* `ca_file` may be NULL. Errors of fetch.h; MALFORMED when that is no Kontor broker. */
+gboolean peer_version_fetch(const char *url, const char *ca_file, PeerVersion *ret, GError **error);
+
+/* --- Words --- */
+
+/* "5 s", "3 min", "2 h": how long that many seconds are, roughly. A new string. */
+char *mirror_span(gint64 seconds);
+/* "1.2 MiB"; a new string. */
+char *mirror_bytes(guint64 bytes);
