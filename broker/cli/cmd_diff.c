@@ -10,6 +10,7 @@
 #include "broker/cli/catalog_client.h"
 #include "broker/cli/commands.h"
 #include "broker/cli/terminal.h"
+#include "broker/cli/token_input.h"
 #include "schema/json_writer.h"
 #include "schema/limits.h"
 
@@ -324,8 +325,7 @@ static CliExit run_compare(Diff *diff, const CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
 
-    diff->here.client = cli_client_new(args, &error);
-    if (diff->here.client == NULL || !compare(diff, &error)) {
+    if (!compare(diff, &error)) {
         return fail(error);
     }
     warn_if_stale(&diff->here);
@@ -336,6 +336,23 @@ static CliExit run_compare(Diff *diff, const CliArgs *args)
         print_table(diff);
     }
     return diff->pairs->len > 0 ? CLI_MISMATCH : CLI_OK;
+}
+
+/* A file without URL is for the broker that the operand names; `here` may need another. */
+static gboolean take_tokens(const CliArgs *args, Diff *diff, GError **error)
+{
+    const char *urls[] = {cli_client_url(diff->there.client),
+                          diff->here.client != NULL ? cli_client_url(diff->here.client) : NULL, NULL};
+    g_autoptr(GPtrArray) tokens = cli_token_files(args, urls, /* lone= */ TRUE, error);
+
+    if (tokens == NULL) {
+        return FALSE;
+    }
+    cli_client_set_bearer(diff->there.client, g_ptr_array_index(tokens, 0));
+    if (diff->here.client != NULL) {
+        cli_client_set_bearer(diff->here.client, g_ptr_array_index(tokens, 1));
+    }
+    return TRUE;
 }
 
 static CliExit run_diff(const CliArgs *args)
@@ -350,6 +367,13 @@ static CliExit run_diff(const CliArgs *args)
         return cli_fail_usage(error);
     }
     diff.there.client = cli_client_new_at(cli_args_operand(args, 0));
+    diff.here.client = since < 0 ? cli_client_new(args, &error) : NULL;
+    if (since < 0 && diff.here.client == NULL) {
+        return fail(error);
+    }
+    if (!take_tokens(args, &diff, &error)) {
+        return cli_fail_usage(error);
+    }
     return since >= 0 ? run_since(&diff, (guint64)since, cli_args_flag(args, "json"))
                       : run_compare(&diff, args);
 }
@@ -359,6 +383,7 @@ static const CliOption diff_options[] = {
     {"signer", 0, "KEY", "verifier key that must have signed URL's checkpoint, as its /version shows it",
      FALSE},
     {"since", 0, "GENERATION", "only show what changed at URL after this generation", FALSE},
+    CLI_OPTION_TOKEN_FILE,
     CLI_OPTION_DATA,
     CLI_OPTION_JSON,
     CLI_OPTION_END,
@@ -377,7 +402,8 @@ const CliCommand cmd_diff_commands[] = {
             "beginning of the digests is shown. A broker changes while it is compared: the comparison\n"
             "begins again, three times at most. Exit codes: 0 the same, 8 not the same, 7 a digest or the\n"
             "signature of the checkpoint is wrong, 3 no such catalog, or a generation that URL does not\n"
-            "know any more, 4 unreachable.\n",
+            "know any more, 4 unreachable. With a read token for a broker, its private packs that the token\n"
+            "shows are compared as well.\n",
         .examples = "  kontor diff https://north.example\n"
                     "  kontor diff https://north.example --at https://south.example --json\n"
                     "  kontor diff https://north.example --since 1795225306\n",

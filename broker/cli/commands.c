@@ -13,6 +13,7 @@ const CliGroup cli_groups[] = {
     {"Read packs", cmd_read_commands},
     {"Keys and trust", cmd_key_commands},
     {NULL, cmd_trust_commands},
+    {NULL, cmd_token_commands},
     {"Make and check packs", cmd_pack_commands},
     {NULL, cmd_verify_commands},
     {"Mirror packs", cmd_mirror_commands},

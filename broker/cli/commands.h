@@ -21,6 +21,7 @@ extern const CliCommand cmd_status_commands[]; /* status */
 extern const CliCommand cmd_read_commands[];   /* search, tree, get */
 extern const CliCommand cmd_key_commands[];    /* key new, show, fingerprint, import, export */
 extern const CliCommand cmd_trust_commands[];  /* trust list, add, remove, revoke */
+extern const CliCommand cmd_token_commands[];  /* token new, list, revoke */
 extern const CliCommand cmd_pack_commands[];   /* pack init, lint, sign, verify, digest, diff */
 extern const CliCommand cmd_verify_commands[]; /* verify */
 extern const CliCommand cmd_mirror_commands[]; /* mirror add, list, remove, pause, resume */

@@ -30,12 +30,14 @@ void verify_source_free(VerifySource *source)
     g_free(source);
 }
 
-VerifySource *verify_source_download(const char *broker_url, const char *path, GError **error)
+VerifySource *verify_source_download(const char *broker_url, const char *path, const char *bearer,
+                                     GError **error)
 {
     g_autoptr(Fetch) fetch = fetch_new();
     PackDownloadOptions options = {
         .broker_url = broker_url,
         .path = path,
+        .bearer = bearer,
         .ca_file = g_getenv("SSL_CERT_FILE"),
     };
     g_autoptr(PackDownload) download = pack_download(fetch, &options, error);
@@ -85,7 +87,7 @@ static VerifySource *open_url(const char *url, GError **error)
     if (!split_url(url, &broker_url, &path, error)) {
         return NULL;
     }
-    VerifySource *source = verify_source_download(broker_url, path, error);
+    VerifySource *source = verify_source_download(broker_url, path, /* bearer= */ NULL, error);
 
     if (source == NULL) {
         g_prefix_error(error, "%s: ", broker_url);

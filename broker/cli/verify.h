@@ -28,8 +28,9 @@ typedef struct {
 /* Reads a pack from an http(s) URL, such as https://library.example/packs/history/rome, as a Node would, or
  * from a directory. Messages begin with the operand. */
 VerifySource *verify_source_open(const char *operand, GError **error);
-/* The pack `path` of the broker at `broker_url`. */
-VerifySource *verify_source_download(const char *broker_url, const char *path, GError **error);
+/* The pack `path` of the broker at `broker_url`, asked with a read token unless `bearer` is NULL. */
+VerifySource *verify_source_download(const char *broker_url, const char *path, const char *bearer,
+                                     GError **error);
 void verify_source_free(VerifySource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VerifySource, verify_source_free)
 
