@@ -127,7 +127,6 @@ static void write_source(Mirrors *mirrors, const MirrorSource *source, JsonWrite
     SourceView view;
     g_auto(SourceRecord) record = {0};
     copy_view(mirrors, source->name, &view);
-    g_autofree char *detail = view.detail;
     read_record(mirrors, source->name, &record);
     json_write_object_begin(writer);
     write_place(writer, source);
@@ -149,6 +148,7 @@ static void write_source(Mirrors *mirrors, const MirrorSource *source, JsonWrite
         json_write_object_end(writer);
     }
     json_write_object_end(writer);
+    g_free(view.detail);
 }
 
 /* Members of the objects "store" and "agent"; under the lock. */
@@ -425,7 +425,6 @@ GPtrArray *mirrors_public_sources(Mirrors *mirrors)
         if (source->is_private)
             continue;
         copy_view(mirrors, source->name, &view);
-        g_autofree char *detail = view.detail;
         read_record(mirrors, source->name, &record);
         MirrorsSource *shown = g_new0(MirrorsSource, 1);
         shown->name = g_strdup(source->name);
@@ -436,6 +435,7 @@ GPtrArray *mirrors_public_sources(Mirrors *mirrors)
         shown->last_ok_s = record.last_ok_s;
         shown->packs = record.packs_served;
         shown->refused = record.packs_refused;
+        g_free(view.detail);
         g_ptr_array_add(sources, shown);
     }
     return sources;

@@ -67,7 +67,7 @@ void mirrors_show(Mirrors *mirrors)
 {
     gint64 now_us = g_get_monotonic_time();
     g_mutex_lock(&mirrors->lock);
-    g_autoptr(GPtrArray) old = mirrors->views;
+    g_ptr_array_unref(mirrors->views);
     mirrors->views = g_ptr_array_new_with_free_func(view_free);
     for (guint i = 0; i < mirrors->config->sources->len; i++)
         g_ptr_array_add(mirrors->views,
