@@ -70,22 +70,12 @@ static gboolean refuse(Apply *apply, AcceptRule rule, char *reason, GError **err
            mirror_pack_row_put(apply->mirror, apply->source, &refused, apply->now_s, error);
 }
 
-static gboolean same_to_servers(const MirroredPack *a, const MirroredPack *b)
-{
-    return a->withdrawn == b->withdrawn && a->policy == b->policy &&
-           memcmp(a->digest, b->digest, SHA256_BYTES) == 0 && strcmp(a->source, b->source) == 0 &&
-           strcmp(a->fingerprint, b->fingerprint) == 0 && strcmp(a->publisher, b->publisher) == 0;
-}
-
 /* The release becomes what is held, and is served unless it is a tombstone. */
 static gboolean take(Apply *apply, const MirroredPack *held, MirroredPack *pack, GError **error)
 {
-    gboolean was_served = held != NULL && !held->withdrawn;
-    gboolean is_same = held != NULL && same_to_servers(held, pack);
-    if (is_same)
+    if (held != NULL && mirror_packs_same(held, pack))
         pack->installed_s = held->installed_s;
-    if (!is_same && (was_served || !pack->withdrawn))
-        mirror_changes_note(apply->changes, pack);
+    mirror_changes_note(apply->changes, held, pack);
     return mirror_held_put(apply->mirror, pack, error);
 }
 
@@ -218,7 +208,7 @@ static gboolean apply_all(Apply *apply, GPtrArray *results, GError **error)
     for (guint i = 0; i < results->len; i++)
         if (!apply_one(apply, g_ptr_array_index(results, i), error))
             return FALSE;
-    return mirror_history_trim(apply->mirror, apply->source, error);
+    return TRUE;
 }
 
 gboolean mirror_db_apply(MirrorDb *mirror, const char *source, GPtrArray *results, gboolean remove_gone,

@@ -2,6 +2,9 @@
 #include "mirror/store/mirror_rows.h"
 #include "schema/limits.h"
 
+enum { TRIM_EVERY = 256 }; /* rows: looking for the oldest one costs as much as there are */
+G_STATIC_ASSERT(LIMIT_MIRROR_HISTORY / 4 > TRIM_EVERY);
+
 void history_row_free(HistoryRow *row)
 {
     if (row == NULL)
@@ -21,31 +24,8 @@ static const char *or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
-gboolean mirror_history_add(MirrorDb *mirror, const MirrorEvent *event, GError **error)
-{
-    char digest[SHA256_HEX_CHARS + 1] = "";
-    g_autofree char *reason = mirror_line(event->reason, MIRROR_REASON_BYTES);
-    g_autoptr(DbStatement) statement =
-        db_prepare(mirror->db,
-                   "INSERT INTO history(time, source, path, event, rule, version, digest, reason)"
-                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                   error);
-    if (statement == NULL)
-        return FALSE;
-    if (event->digest != NULL)
-        hex_encode(event->digest, SHA256_BYTES, digest);
-    db_bind_integer(statement, 1, event->time_s);
-    db_bind_text(statement, 2, or_empty(event->source));
-    db_bind_text(statement, 3, or_empty(event->path));
-    db_bind_text(statement, 4, event->event);
-    db_bind_text(statement, 5, event->rule != ACCEPT_OK ? accept_rule_name(event->rule) : "");
-    db_bind_text(statement, 6, or_empty(event->version));
-    db_bind_text(statement, 7, digest);
-    db_bind_text(statement, 8, reason);
-    return db_run(statement, error);
-}
-
-gboolean mirror_history_trim(MirrorDb *mirror, const char *source, GError **error)
+/* Drops the oldest rows so that there is room for TRIM_EVERY more. */
+static gboolean trim(MirrorDb *mirror, const char *source, GError **error)
 {
     g_autoptr(DbStatement) of_source =
         db_prepare(mirror->db,
@@ -60,9 +40,40 @@ gboolean mirror_history_trim(MirrorDb *mirror, const char *source, GError **erro
     if (of_source == NULL || of_all == NULL)
         return FALSE;
     db_bind_text(of_source, 1, source);
-    db_bind_integer(of_source, 2, LIMIT_MIRROR_HISTORY / 4);
-    db_bind_integer(of_all, 1, LIMIT_MIRROR_HISTORY);
+    db_bind_integer(of_source, 2, LIMIT_MIRROR_HISTORY / 4 - TRIM_EVERY);
+    db_bind_integer(of_all, 1, LIMIT_MIRROR_HISTORY - TRIM_EVERY);
     return db_run(of_source, error) && db_run(of_all, error);
+}
+
+static gboolean insert(MirrorDb *mirror, const MirrorEvent *event, GError **error)
+{
+    char digest[SHA256_HEX_CHARS + 1] = "";
+    g_autofree char *reason = mirror_line(event->reason, MIRROR_REASON_BYTES);
+    g_autoptr(DbStatement) statement =
+        db_prepare(mirror->db,
+                   "INSERT INTO history(time, source, path, event, rule, version, digest, reason)"
+                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   error);
+    if (statement == NULL)
+        return FALSE;
+    if (event->digest != NULL)
+        hex_encode(event->digest, SHA256_BYTES, digest);
+    db_bind_integer(statement, 1, event->time_s);
+    db_bind_text(statement, 2, event->source);
+    db_bind_text(statement, 3, or_empty(event->path));
+    db_bind_text(statement, 4, event->event);
+    db_bind_text(statement, 5, event->rule != ACCEPT_OK ? accept_rule_name(event->rule) : "");
+    db_bind_text(statement, 6, or_empty(event->version));
+    db_bind_text(statement, 7, digest);
+    db_bind_text(statement, 8, reason);
+    return db_run(statement, error);
+}
+
+gboolean mirror_history_add(MirrorDb *mirror, const MirrorEvent *event, GError **error)
+{
+    if (!insert(mirror, event, error))
+        return FALSE;
+    return db_last_rowid(mirror->db) % TRIM_EVERY != 0 || trim(mirror, event->source, error);
 }
 
 static HistoryRow *row_of_statement(DbStatement *statement)

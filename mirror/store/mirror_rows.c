@@ -42,15 +42,27 @@ gint64 mirror_now_s(void)
 
 /* --- Changes --- */
 
+typedef struct {
+    MirroredPack *before; /* what was told last; NULL: nothing was held */
+    MirroredPack *after;
+} Change;
+
 struct MirrorChanges {
-    GHashTable *packs; /* name space and path → MirroredPack * */
+    GHashTable *changes; /* name space and path → Change */
 };
+
+static void change_free(gpointer data)
+{
+    Change *change = data;
+    mirrored_pack_free(change->before);
+    mirrored_pack_free(change->after);
+    g_free(change);
+}
 
 MirrorChanges *mirror_changes_new(void)
 {
     MirrorChanges *changes = g_new0(MirrorChanges, 1);
-    changes->packs =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)mirrored_pack_free);
+    changes->changes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, change_free);
     return changes;
 }
 
@@ -58,25 +70,49 @@ void mirror_changes_free(MirrorChanges *changes)
 {
     if (changes == NULL)
         return;
-    g_hash_table_unref(changes->packs);
+    g_hash_table_unref(changes->changes);
     g_free(changes);
 }
 
-void mirror_changes_note(MirrorChanges *changes, const MirroredPack *pack)
+void mirror_changes_note(MirrorChanges *changes, const MirroredPack *before, const MirroredPack *after)
 {
-    g_hash_table_replace(changes->packs, g_strconcat(pack->is_private ? "1" : "0", pack->path, NULL),
-                         mirrored_pack_copy(pack));
+    g_autofree char *key = g_strconcat(after->is_private ? "1" : "0", after->path, NULL);
+    Change *change = g_hash_table_lookup(changes->changes, key);
+    if (change == NULL) {
+        change = g_new0(Change, 1);
+        change->before = before != NULL ? mirrored_pack_copy(before) : NULL;
+        g_hash_table_insert(changes->changes, g_steal_pointer(&key), change);
+    }
+    mirrored_pack_free(change->after);
+    change->after = mirrored_pack_copy(after);
+}
+
+gboolean mirror_packs_same(const MirroredPack *a, const MirroredPack *b)
+{
+    return a->withdrawn == b->withdrawn && a->policy == b->policy &&
+           memcmp(a->digest, b->digest, SHA256_BYTES) == 0 && strcmp(a->source, b->source) == 0 &&
+           strcmp(a->fingerprint, b->fingerprint) == 0 && strcmp(a->publisher, b->publisher) == 0;
+}
+
+static gboolean is_news(const Change *change)
+{
+    gboolean was_served = change->before != NULL && !change->before->withdrawn;
+    if (!was_served && change->after->withdrawn)
+        return FALSE;
+    return !was_served || !mirror_packs_same(change->before, change->after);
 }
 
 GPtrArray *mirror_changes_take(MirrorChanges *changes)
 {
     GPtrArray *array = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
     GHashTableIter iter;
-    gpointer pack = NULL;
-    g_hash_table_iter_init(&iter, changes->packs);
-    while (g_hash_table_iter_next(&iter, NULL, &pack)) {
-        g_ptr_array_add(array, pack);
-        g_hash_table_iter_steal(&iter);
+    gpointer value = NULL;
+    g_hash_table_iter_init(&iter, changes->changes);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Change *change = value;
+        if (is_news(change))
+            g_ptr_array_add(array, g_steal_pointer(&change->after));
+        g_hash_table_iter_remove(&iter);
     }
     return array;
 }
@@ -179,7 +215,7 @@ gboolean mirror_held_drop(MirrorDb *mirror, const MirroredPack *held, MirrorChan
     pack->withdrawn = !found;
     if (!mirror_held_put(mirror, pack, error))
         return FALSE;
-    mirror_changes_note(changes, pack);
+    mirror_changes_note(changes, held, pack);
     return found || mirror_ask_again(mirror, pack->path, pack->is_private, error);
 }
 

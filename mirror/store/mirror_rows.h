@@ -16,16 +16,20 @@ struct MirrorDb {
 #define mirror_db_begin(mirror, error) db_begin((mirror)->db, error)
 gboolean mirror_db_finish(MirrorDb *mirror, gboolean good, GError **error);
 
-/* --- Changes of what is served, one for each path and name space: the last one counts --- */
+/* --- Changes of what is served: for each path and name space from what was to what is, whatever was between
+ * --- */
 
 typedef struct MirrorChanges MirrorChanges;
 MirrorChanges *mirror_changes_new(void);
 void mirror_changes_free(MirrorChanges *changes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirrorChanges, mirror_changes_free)
-/* Copies the pack. */
-void mirror_changes_note(MirrorChanges *changes, const MirroredPack *pack);
-/* As an array that owns them, in no order; the collection is empty then. */
+/* What is held at a path changed from `before` (NULL: nothing was) to `after`. Both are copied. */
+void mirror_changes_note(MirrorChanges *changes, const MirroredPack *before, const MirroredPack *after);
+/* What whoever serves has to know, as an array of MirroredPack * that owns them, in no order; the collection
+ * is empty then. */
 GPtrArray *mirror_changes_take(MirrorChanges *changes);
+/* TRUE when both are the same to whoever serves them. */
+gboolean mirror_packs_same(const MirroredPack *a, const MirroredPack *b);
 
 /* --- Table held --- */
 
@@ -68,16 +72,15 @@ gboolean mirror_source_forget(MirrorDb *mirror, const char *source, GError **err
 
 /* --- History --- */
 
-/* Members that are NULL are stored as "". */
+/* `source` and `event` always; other members that are NULL are stored as "". */
 typedef struct {
     gint64 time_s;
     const char *source, *path, *event, *version, *reason;
     AcceptRule rule;      /* ACCEPT_OK: none */
     const guint8 *digest; /* or NULL */
 } MirrorEvent;
+/* Also drops the oldest rows beyond the limits. */
 gboolean mirror_history_add(MirrorDb *mirror, const MirrorEvent *event, GError **error);
-/* Drops the oldest rows beyond the limits, after rows of `source` were added. */
-gboolean mirror_history_trim(MirrorDb *mirror, const char *source, GError **error);
 
 /* --- Small things --- */
 

@@ -89,7 +89,7 @@ static gboolean record_end(MirrorDb *mirror, const SourceRecord *before, const S
     };
     if (!recovered && !failed)
         return TRUE;
-    return mirror_history_add(mirror, &event, error) && mirror_history_trim(mirror, before->name, error);
+    return mirror_history_add(mirror, &event, error);
 }
 
 static gboolean put_end(MirrorDb *mirror, const char *source, const SyncEnd *end, const char *problem,
@@ -171,7 +171,7 @@ static gboolean record_alarm(MirrorDb *mirror, const SourceRecord *before, const
     };
     if (strcmp(before->alarm, kind) == 0)
         return TRUE;
-    return mirror_history_add(mirror, &event, error) && mirror_history_trim(mirror, before->name, error);
+    return mirror_history_add(mirror, &event, error);
 }
 
 gboolean mirror_db_set_alarm(MirrorDb *mirror, const char *source, const char *kind, const char *reason,
@@ -300,7 +300,7 @@ static gboolean record_departure(MirrorDb *mirror, const Departure *departure, g
         .event = "removed",
         .reason = reason,
     };
-    return mirror_history_add(mirror, &event, error) && mirror_history_trim(mirror, departure->name, error);
+    return mirror_history_add(mirror, &event, error);
 }
 
 /* All that leave are gone before the first pack looks for another source. */
@@ -396,7 +396,7 @@ static gboolean record_damage(MirrorDb *mirror, const MirroredPack *held, GError
         .reason = "the release in the store is not whole; it is fetched again",
         .digest = held->digest,
     };
-    return mirror_history_add(mirror, &event, error) && mirror_history_trim(mirror, held->source, error);
+    return mirror_history_add(mirror, &event, error);
 }
 
 static gboolean damage_place(MirrorDb *mirror, const MirroredPack *place, const guint8 digest[SHA256_BYTES],
@@ -406,9 +406,10 @@ static gboolean damage_place(MirrorDb *mirror, const MirroredPack *place, const 
     if (!mirror_db_held(mirror, place->path, place->is_private, &held, error))
         return FALSE;
     if (held != NULL && !held->withdrawn && memcmp(held->digest, digest, SHA256_BYTES) == 0) {
-        held->withdrawn = TRUE;
-        mirror_changes_note(changes, held);
-        if (!record_damage(mirror, held, error) || !mirror_held_put(mirror, held, error))
+        g_autoptr(MirroredPack) remembered = mirrored_pack_copy(held);
+        remembered->withdrawn = TRUE;
+        mirror_changes_note(changes, held, remembered);
+        if (!record_damage(mirror, held, error) || !mirror_held_put(mirror, remembered, error))
             return FALSE;
     }
     return mirror_ask_again(mirror, place->path, place->is_private, error);
