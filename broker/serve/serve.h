@@ -24,6 +24,8 @@
 #include "broker/relay/relay.h"
 #include "broker/serve/rate_limit.h"
 
+typedef struct Mirrors Mirrors;     /* broker/mirrors/mirrors.h */
+typedef struct Publisher Publisher; /* publisher.h */
 typedef struct Serve Serve;
 typedef struct ServeThread ServeThread;
 
@@ -42,16 +44,20 @@ typedef struct {
 
 /* --- Life cycle (main thread) --- */
 
-/* Reads the admin tokens, the trust list, the API token (made in <data>/daemon.json, 0600, when there is
- * none) and the broker's key (made in <data>/keys/broker.key). NULL with IO, DENIED or MALFORMED naming the
- * file. A trust file that cannot be understood is one of them: starting without it would forget who was
- * revoked. */
+/* Reads the admin tokens, the read tokens, the trust list, the API token (made in <data>/daemon.json, 0600,
+ * when there is none) and the broker's key (made in <data>/keys/broker.key). NULL with IO, DENIED or
+ * MALFORMED naming the file. A trust file that cannot be understood is one of them: starting without it would
+ * forget who was revoked; so is a file of read tokens. */
 Serve *serve_new(const ServeOptions *options, GError **error);
 /* Scans and reloads that wait for the indexer are dropped, so that it ends with the one it is at. */
 void serve_close(Serve *serve);
 void serve_free(Serve *serve); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Serve, serve_free)
 
+/* Who publishes; lives as long as the Serve. */
+Publisher *serve_publisher(const Serve *serve);
+/* Whom the loopback routes, metrics and the home page ask; borrowed, and alive as long as anything asks. */
+void serve_set_mirrors(Serve *serve, Mirrors *mirrors);
 /* Opens <data>/index.db and <data>/hashes.db and starts the first scan on the indexer; returns at once. Until
  * it is published, routes that need the catalog answer 503. A packs directory that does not exist is an empty
  * catalog and a warning. */
