@@ -8,6 +8,7 @@
 
 #include "broker/data_dir.h"
 #include "broker/log.h"
+#include "broker/mirrors/mirrors.h"
 #include "broker/net/net.h"
 #include "broker/serve/serve.h"
 #include "broker/systemd.h"
@@ -26,6 +27,7 @@ typedef struct {
     RateLimit *search_limit, *register_limit;
     Relay *relay;
     Serve *serve;
+    Mirrors *mirrors;
     Net *net;
     GPtrArray *listen, *tls; /* of char *, bound addresses, NULL-terminated when complete */
     char *api;
@@ -90,6 +92,10 @@ static gboolean make_parts(Server *s, GError **error)
                          error);
     if (s->serve == NULL)
         return FALSE;
+    s->mirrors = mirrors_new(s->config, serve_publisher(s->serve), error);
+    if (s->mirrors == NULL)
+        return FALSE;
+    serve_set_mirrors(s->serve, s->mirrors);
     const NetHooks hooks = {.thread_new = hook_thread_new,
                             .thread_free = hook_thread_free,
                             .thread_tick = hook_thread_tick,
@@ -184,6 +190,7 @@ static gboolean start(Server *s, GError **error)
     if (s->data_dir == NULL || !make_parts(s, error) || !start_listening(s, error) ||
         !serve_start(s->serve, error))
         return FALSE;
+    mirrors_start(s->mirrors);
     net_start(s->net);
     if (!data_dir_write_endpoints(s->data_dir, (const char *const *)s->listen->pdata,
                                   (const char *const *)s->tls->pdata, s->api, error))
@@ -199,10 +206,13 @@ static void take_down(Server *s)
         net_stop(s->net, STOP_GRACE_MS);
         net_close(s->net);
     }
+    if (s->mirrors != NULL)
+        mirrors_stop(s->mirrors);
     if (s->serve != NULL)
         serve_close(s->serve);
     g_clear_pointer(&s->workers, workers_free);
     g_clear_pointer(&s->indexer, actor_free);
+    g_clear_pointer(&s->mirrors, mirrors_free);
     g_clear_pointer(&s->relay, relay_free);
     g_clear_pointer(&s->state, actor_free);
     g_clear_pointer(&s->net, net_free);
@@ -237,6 +247,7 @@ static void reload(Server *s)
                      fresh->limits.node_messages_per_second);
     net_reload(s->net, fresh);
     serve_reload(s->serve, fresh);
+    mirrors_reload(s->mirrors, fresh);
     config_unref(s->config);
     s->config = g_steal_pointer(&fresh);
     log_event(LOG_INFO, "reloaded", NULL);

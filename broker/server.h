@@ -5,7 +5,7 @@
  *
  *   main thread   signals, watchdog          state actor   registrations, identity.db
  *   io-N          connections                indexer       scans, index.db, publishing of catalogs
- *   workers       disk reads, searches
+ *   workers       disk reads, searches       mirror        mirror.db, the agent process
  */
 #pragma once
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/api/broker_status.h"
+#include "broker/api/mirror_api.h"
 #include "broker/serve/fetch.h"
 #include "broker/serve/status.h"
 #include "signing/hash.h"
@@ -122,6 +123,9 @@ static void answer_guarded(ServeThread *thread, HttpExchange *exchange, const Ro
         fetch_run(thread, exchange, &spec);
         return;
     }
+    if (thread->serve->mirrors != NULL && route_allows(match->methods, request->method) &&
+        mirror_api_answer(thread, exchange, match->route))
+        return;
     serve_finish(exchange, status_reply_api(404, "NOT_FOUND", "no such route"));
 }
 

@@ -81,8 +81,8 @@ gboolean mirrors_sync(Mirrors *mirrors, const MirrorsWish *wish, guint64 *ret_ti
  * in a row: once a day); "paused"; "held" (too much is gone at once: the operator must confirm); "alarm". */
 GBytes *mirrors_status_json(Mirrors *mirrors);
 /* Events after number `after`, at most `limit`, oldest first: {"events":[…],"next":N,"running":bool}; `next`
- * is what to ask for next, `running` is TRUE while a sync that somebody wished for has not ended. Waits for
- * nothing. */
+ * is what to ask for next, `running` is TRUE while a sync that somebody wished for has not ended, or there
+ * are more events. Waits for nothing. */
 GBytes *mirrors_events_json(Mirrors *mirrors, guint64 after, guint limit);
 GBytes *mirrors_history_json(Mirrors *mirrors, const char *source, const char *path, gint64 before,
                              guint limit, GError **error);

@@ -59,6 +59,12 @@ static const RouteRule api_rules[] = {
     {ROUTE_API_HEALTHZ, ROUTE_METHODS_READ, SHAPE_EXACT, FALSE, "/v1/healthz", NULL},
     {ROUTE_API_READYZ, ROUTE_METHODS_READ, SHAPE_EXACT, FALSE, "/v1/readyz", NULL},
     {ROUTE_API_STATUS, ROUTE_METHODS_READ, SHAPE_EXACT, FALSE, "/v1/broker/status", NULL},
+    {ROUTE_API_MIRROR_STATUS, ROUTE_METHODS_READ, SHAPE_EXACT, FALSE, "/v1/mirror/status", NULL},
+    {ROUTE_API_MIRROR_EVENTS, ROUTE_METHODS_READ, SHAPE_EXACT, FALSE, "/v1/mirror/events", NULL},
+    {ROUTE_API_MIRROR_HISTORY, ROUTE_METHODS_READ, SHAPE_EXACT, FALSE, "/v1/mirror/history", NULL},
+    {ROUTE_API_MIRROR_SYNC, ROUTE_METHODS_POST, SHAPE_EXACT, FALSE, "/v1/mirror/sync", NULL},
+    {ROUTE_API_STORE_GC, ROUTE_METHODS_POST, SHAPE_EXACT, FALSE, "/v1/store/gc", NULL},
+    {ROUTE_API_STORE_REPAIR, ROUTE_METHODS_POST, SHAPE_EXACT, FALSE, "/v1/store/repair", NULL},
 };
 
 static const char *const route_names[ROUTE_COUNT] = {
@@ -93,6 +99,12 @@ static const char *const route_names[ROUTE_COUNT] = {
     [ROUTE_API_HEALTHZ] = "/v1/healthz",
     [ROUTE_API_READYZ] = "/v1/readyz",
     [ROUTE_API_STATUS] = "/v1/broker/status",
+    [ROUTE_API_MIRROR_STATUS] = "/v1/mirror/status",
+    [ROUTE_API_MIRROR_EVENTS] = "/v1/mirror/events",
+    [ROUTE_API_MIRROR_HISTORY] = "/v1/mirror/history",
+    [ROUTE_API_MIRROR_SYNC] = "/v1/mirror/sync",
+    [ROUTE_API_STORE_GC] = "/v1/store/gc",
+    [ROUTE_API_STORE_REPAIR] = "/v1/store/repair",
 };
 
 char *route_decode(HttpSlice path)

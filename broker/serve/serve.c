@@ -105,6 +105,16 @@ void serve_free(Serve *serve)
     g_free(serve);
 }
 
+Publisher *serve_publisher(const Serve *serve)
+{
+    return serve->publisher;
+}
+
+void serve_set_mirrors(Serve *serve, Mirrors *mirrors)
+{
+    serve->mirrors = mirrors;
+}
+
 gboolean serve_start(Serve *serve, GError **error)
 {
     PublisherStores stores = {serve->index_path, serve->hashes_path, serve->catalog_path, serve->secret};

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "broker/mirrors/mirrors.h"
 #include "broker/serve/access_log.h"
 #include "broker/serve/page_cache.h"
 #include "broker/serve/publisher.h"
@@ -19,6 +20,7 @@ struct Serve {
     Relay *relay; /* may be NULL */
     RateLimit *search_limit;
     Publisher *publisher;
+    Mirrors *mirrors; /* NULL: there are none (tests); set before the I/O threads run */
     char *index_path, *hashes_path, *catalog_path;
     SecretKey *secret; /* the broker's own key */
     PublicKey key;     /* its public half */
