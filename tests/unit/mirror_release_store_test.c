@@ -251,7 +251,6 @@ static void test_collect_leaves_strangers(void)
 static void test_remove_follows_no_link(void)
 {
     g_auto(StoreWorld) world = {0};
-    g_autoptr(GError) error = NULL;
     store_world_init(&world);
     g_autofree char *victim = g_build_filename(world.top, "victim", NULL);
     g_autofree char *file = g_build_filename(victim, "file", NULL);
