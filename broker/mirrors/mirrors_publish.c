@@ -18,7 +18,8 @@ static void count_results(Mirrors *mirrors)
         if (result->outcome == OUTCOME_INSTALLED) {
             mirrors->turn.installed++;
             mirrors->garbage = TRUE;
-            mirrors_count_release(mirrors, result->pack->digest);
+            if (result->is_new)
+                mirrors_count_release(mirrors, result->pack->digest);
         } else if (result->outcome == OUTCOME_REFUSED) {
             mirrors->turn.refused++;
         }

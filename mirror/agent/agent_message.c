@@ -130,6 +130,7 @@ static void write_result(JsonWriter *writer, const SyncResult *result)
 {
     json_write_object_begin(writer);
     json_write_member_string(writer, "identity", result->identity);
+    json_write_member_boolean(writer, "new", result->is_new);
     json_write_member_string(writer, "outcome", outcome_names[result->outcome]);
     if (has_pack(result->outcome)) {
         json_write_key(writer, "pack");
@@ -407,6 +408,7 @@ static gboolean read_result(const JsonValue *value, AgentEvent *ret, GError **er
     if (!read_text(value, "path", LIMIT_PACK_PATH_BYTES, &ret->result->pack->path, error) ||
         !pack_path_check(ret->result->pack->path, error) ||
         !read_text(value, "identity", MIRROR_IDENTITY_BYTES, &ret->result->identity, error) ||
+        !json_get_boolean(value, "new", JSON_REQUIRED, &ret->result->is_new, error) ||
         !read_name(value, "outcome", outcome_names, G_N_ELEMENTS(outcome_names), &outcome, error))
         return FALSE;
     ret->result->outcome = outcome;

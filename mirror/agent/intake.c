@@ -121,6 +121,14 @@ static void report_batch(Intake *intake)
     }
 }
 
+static void mark_new(Intake *intake)
+{
+    for (guint i = 0; i < intake->results->len; i++) {
+        SyncResult *result = g_ptr_array_index(intake->results, i);
+        result->is_new = !release_store_has(intake->job->store, result->pack->digest);
+    }
+}
+
 gboolean intake_flush(Intake *intake, GError **error)
 {
     if (intake->stagings->len == 0)
@@ -128,6 +136,7 @@ gboolean intake_flush(Intake *intake, GError **error)
     SyncPhase before = intake->progress.phase;
     intake->progress.phase = SYNC_PHASE_INSTALL;
     intake_progress(intake);
+    mark_new(intake);
     gboolean installed = release_store_install(intake->job->store, intake->stagings, error);
     if (installed)
         report_batch(intake);

@@ -70,6 +70,7 @@ typedef struct {
     MirroredPack *pack; /* `path` and `is_private` always; everything else for INSTALLED and WITHDRAWN */
     AcceptRule rule;    /* of REFUSED */
     char *reason;       /* of REFUSED: one line; else NULL */
+    gboolean is_new; /* of INSTALLED: the store did not have this release yet; for whoever counts its size */
 } SyncResult;
 
 void sync_result_free(SyncResult *result);

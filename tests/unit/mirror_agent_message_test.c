@@ -32,6 +32,7 @@ static SyncResult *sample_result(SyncOutcome outcome)
     result->outcome = outcome;
     result->identity = g_strdup(outcome == OUTCOME_GONE ? "" : "deadbeef.00");
     result->pack = sample_pack();
+    result->is_new = outcome == OUTCOME_INSTALLED;
     if (outcome == OUTCOME_REFUSED) {
         result->rule = ACCEPT_HIJACK;
         result->reason = g_strdup("the path belongs to somebody else");
@@ -88,6 +89,7 @@ static void test_result(void)
         g_assert_cmpint(again.result->outcome, ==, outcome);
         g_assert_cmpstr(again.result->identity, ==, event.result->identity);
         g_assert_cmpint(again.result->rule, ==, event.result->rule);
+        g_assert_cmpint(again.result->is_new, ==, event.result->is_new);
         g_assert_cmpstr(again.result->reason, ==, event.result->reason);
         g_assert_cmpstr(again.result->pack->path, ==, event.result->pack->path);
         if (outcome == OUTCOME_INSTALLED || outcome == OUTCOME_WITHDRAWN)
@@ -205,7 +207,7 @@ static void assert_refused(const char *line)
 }
 
 #define RESULT(path, identity, rest)                                                                         \
-    "{\"job\":1,\"result\":{\"identity\":\"" identity "\",\"path\":\"" path "\"" rest "}}"
+    "{\"job\":1,\"result\":{\"identity\":\"" identity "\",\"new\":false,\"path\":\"" path "\"" rest "}}"
 #define LONG_32 "0123456789abcdef0123456789abcdef"
 
 static void test_refused(void)
