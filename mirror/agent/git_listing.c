@@ -148,11 +148,11 @@ const GitEntry *git_listing_find(const GitListing *listing, const char *name)
 const char *git_entry_kind_name(GitEntryKind kind)
 {
     static const char *const names[] = {
-        [GIT_ENTRY_FILE] = "file",
-        [GIT_ENTRY_DIRECTORY] = "directory",
-        [GIT_ENTRY_LINK] = "symbolic link",
-        [GIT_ENTRY_SUBMODULE] = "submodule",
-        [GIT_ENTRY_STRANGE] = "entry with a mode that git does not know",
+        [GIT_ENTRY_FILE] = "a file",
+        [GIT_ENTRY_DIRECTORY] = "a directory",
+        [GIT_ENTRY_LINK] = "a symbolic link",
+        [GIT_ENTRY_SUBMODULE] = "a submodule",
+        [GIT_ENTRY_STRANGE] = "an entry with a mode that git does not know",
     };
     return names[kind];
 }

@@ -51,5 +51,5 @@ guint git_listing_count(const GitListing *listing);
 const GitEntry *git_listing_at(const GitListing *listing, guint index);
 /* One of that name, or NULL. */
 const GitEntry *git_listing_find(const GitListing *listing, const char *name);
-/* "symbolic link", "submodule", … for messages. */
+/* "a symbolic link", "a submodule", … for messages. */
 const char *git_entry_kind_name(GitEntryKind kind);

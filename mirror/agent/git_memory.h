@@ -9,7 +9,7 @@
 
 #include <glib.h>
 
-/* Once per process, before libgit2 is started. */
+/* Before libgit2 is started; again to change the ceiling. */
 void git_memory_init(guint64 bytes_max);
 /* In use now; about. */
 guint64 git_memory_used(void);

@@ -82,7 +82,7 @@ static gboolean add_file(Lister *lister, const char *name, const GitId *id, GErr
 static gboolean is_passed_over(const char *name)
 {
     return name[0] == '.' && g_ascii_strncasecmp(name, ".git", 4) != 0 && strcmp(name, ".") != 0 &&
-           strcmp(name, "..") != 0;
+           strcmp(name, "..") != 0 && strchr(name, '/') == NULL;
 }
 
 /* The rule that the entry breaks, or NULL. */
@@ -90,7 +90,7 @@ static char *entry_problem(const GitEntry *entry, const char *name)
 {
     g_autoptr(GError) cause = NULL;
     if (entry->kind != GIT_ENTRY_FILE && entry->kind != GIT_ENTRY_DIRECTORY)
-        return g_strdup_printf("is a %s", git_entry_kind_name(entry->kind));
+        return g_strdup_printf("is %s", git_entry_kind_name(entry->kind));
     if (entry->repeated)
         return g_strdup("stands twice in its directory");
     if (!pack_path_segment_check(entry->name, &cause) || !pack_path_check(name, &cause))

@@ -60,7 +60,7 @@ static char *top_problem(const GitEntry *entry, GitEntryKind expected)
     if (entry->repeated)
         return g_strdup_printf("%s: stands twice in its directory", entry->name);
     if (entry->kind != expected)
-        return g_strdup_printf("%s: is a %s", entry->name, git_entry_kind_name(entry->kind));
+        return g_strdup_printf("%s: is %s", entry->name, git_entry_kind_name(entry->kind));
     return NULL;
 }
 
@@ -147,7 +147,7 @@ static gboolean step_down(GitObjects *objects, const char *segment, const char *
                        : entry->repeated ? "stands twice in its directory"
                                          : git_entry_kind_name(entry->kind);
     g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "no directory '%s%s' in the repository: %s%s",
-                done, segment, entry != NULL && !entry->repeated ? "it is a " : "", what);
+                done, segment, entry != NULL && !entry->repeated ? "it is " : "", what);
     return FALSE;
 }
 
