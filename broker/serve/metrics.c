@@ -238,6 +238,64 @@ static void write_relay(GString *out, Relay *relay)
                                relay_counter_name(c), counters[c]);
 }
 
+/* --- Mirrors: public sources only; of private ones not even a number --- */
+
+static void write_refusals(GString *out, const MirrorsCounters *counters)
+{
+    family(out, "kontor_mirror_refused_total", "counter", "Packs of sources that were refused, by rule.");
+    for (guint r = ACCEPT_OK + 1; r < ACCEPT_RULES; r++)
+        if (r != ACCEPT_WITHDRAWN)
+            g_string_append_printf(out, "kontor_mirror_refused_total{rule=\"%s\"} %" G_GUINT64_FORMAT "\n",
+                                   accept_rule_name(r), counters->refused[r]);
+}
+
+static void source_number(GString *out, const char *name, const MirrorsSource *source, gint64 value)
+{
+    g_string_append_printf(out, "%s{source=\"", name);
+    label_value(out, source->name);
+    g_string_append_printf(out, "\",kind=\"%s\"} %" G_GINT64_FORMAT "\n", source->kind, value);
+}
+
+static void write_sources(GString *out, const GPtrArray *sources)
+{
+    family(out, "kontor_mirror_source_up", "gauge",
+           "1 when the source is not failing, held or under an alarm, nor was ever reached.");
+    for (guint i = 0; i < sources->len; i++) {
+        const MirrorsSource *source = g_ptr_array_index(sources, i);
+        gboolean up = strcmp(source->state, "ok") == 0 || strcmp(source->state, "syncing") == 0 ||
+                      strcmp(source->state, "paused") == 0;
+        source_number(out, "kontor_mirror_source_up", source, up ? 1 : 0);
+    }
+    family(out, "kontor_mirror_source_packs", "gauge", "Packs that are served from the source.");
+    for (guint i = 0; i < sources->len; i++)
+        source_number(out, "kontor_mirror_source_packs", g_ptr_array_index(sources, i),
+                      ((const MirrorsSource *)g_ptr_array_index(sources, i))->packs);
+    family(out, "kontor_mirror_source_last_ok_timestamp_seconds", "gauge",
+           "When the source was last synced without an error; 0: never.");
+    for (guint i = 0; i < sources->len; i++)
+        source_number(out, "kontor_mirror_source_last_ok_timestamp_seconds", g_ptr_array_index(sources, i),
+                      ((const MirrorsSource *)g_ptr_array_index(sources, i))->last_ok_s);
+}
+
+static void write_mirrors(GString *out, Mirrors *mirrors)
+{
+    MirrorsCounters counters;
+    mirrors_counters(mirrors, &counters);
+    counter(out, "kontor_mirror_syncs_total", "Syncs of sources that have ended.", counters.syncs);
+    counter(out, "kontor_mirror_sync_failures_total", "Syncs that failed.", counters.failures);
+    counter(out, "kontor_mirror_installed_total", "Packs of sources that were accepted.", counters.installed);
+    write_refusals(out, &counters);
+    counter(out, "kontor_mirror_received_bytes_total", "Bytes received from sources.", counters.bytes);
+    counter(out, "kontor_mirror_alarms_total", "Alarms raised: forks, rollbacks, full disks and the like.",
+            counters.alarms);
+    counter(out, "kontor_mirror_agent_restarts_total", "Starts of the agent process but the first.",
+            counters.agent_restarts);
+    gauge(out, "kontor_mirror_store_full", "1 when nothing is fetched for want of room.",
+          counters.store_full ? 1 : 0);
+    g_autoptr(GPtrArray) sources = mirrors_public_sources(mirrors);
+    write_sources(out, sources);
+}
+
 /* --- The process --- */
 
 /* The words of a one-line file under /proc, or NULL. */
@@ -296,6 +354,8 @@ Resource *metrics_resource(const FetchInput *input, GError **error G_GNUC_UNUSED
     write_index(out, input);
     if (input->serve->relay != NULL)
         write_relay(out, input->serve->relay);
+    if (input->serve->mirrors != NULL)
+        write_mirrors(out, input->serve->mirrors);
     write_process(out, input->serve);
     g_autoptr(GBytes) body = g_string_free_to_bytes(out);
     return resource_new_plain(http_reply_new(200, "text/plain; version=0.0.4; charset=utf-8", body));
