@@ -149,7 +149,7 @@ static GBytes *take_body(CliClient *client, FetchAnswer *answer, GError **error)
 {
     g_autofree char *detail = NULL;
 
-    if (answer->status == 200) {
+    if (answer->status / 100 == 2) {
         return g_bytes_ref(answer->body);
     }
     detail = answer_detail(answer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A broker's public HTTP surface, asked from the command line. Answers other than 200 become errors that
+ * A broker's public HTTP surface, asked from the command line. Answers other than 2xx become errors that
  * carry the broker's own "detail", cleaned for a terminal: 404 and 410 NOT_FOUND, 401 and 403 DENIED, 429
  * LIMIT, 503 BUSY, 502 and 504 (of a front) IO, everything else MALFORMED.
  */

@@ -253,6 +253,23 @@ static const CliOption add_options[] = {
     CLI_OPTION_JSON,
     CLI_OPTION_END,
 };
+static const CliOption sync_options[] = {
+    {"prune", 0, NULL, "packs that are gone from the source, however many, are really gone", FALSE},
+    {"full", 0, NULL, "look at everything again, not only at what has changed", FALSE},
+    {"reset", 0, NULL, "trust the present catalog of a peer after a fork or rollback", FALSE},
+    CLI_OPTION_DATA,
+    CLI_OPTION_CONFIG,
+    CLI_OPTION_JSON,
+    CLI_OPTION_END,
+};
+static const CliOption history_options[] = {
+    {"path", 0, "PATH", "only packs at or below this path", FALSE},
+    {"limit", 0, "N", "at most so many events, 1 to 10000 (default: 100)", FALSE},
+    CLI_OPTION_DATA,
+    CLI_OPTION_CONFIG,
+    CLI_OPTION_JSON,
+    CLI_OPTION_END,
+};
 static const CliOption config_options[] = {CLI_OPTION_DATA, CLI_OPTION_CONFIG, CLI_OPTION_JSON,
                                            CLI_OPTION_END};
 
@@ -318,6 +335,44 @@ const CliCommand cmd_mirror_commands[] = {
         .examples = "  kontor mirror resume commons\n",
         .options = config_options,
         .run = run_resume,
+    },
+    {
+        .name = "mirror sync",
+        .arguments = "[NAME]",
+        .args_max = 1,
+        .summary = "Fetch now, and show how it goes",
+        .details =
+            "From one source, also a paused one, or from all that are not paused. The running broker does "
+            "it;\n"
+            "without one, this command. Exit code 1 when a source failed, 9 when none did but releases were\n"
+            "refused. With --json each event is a line of its own.\n",
+        .examples =
+            "  kontor mirror sync\n  kontor mirror sync commons --prune\n  kontor mirror sync --json\n",
+        .options = sync_options,
+        .run = mirror_sync_run,
+    },
+    {
+        .name = "mirror status",
+        .arguments = "[NAME]",
+        .args_max = 1,
+        .summary = "Show how the mirrors and peers are doing",
+        .details = "Below the table, a line for each alarm, each source that fails, and each release that is "
+                   "refused,\n"
+                   "with the rule that it breaks and what can be done.\n",
+        .examples = "  kontor mirror status\n  kontor mirror status commons --json\n",
+        .options = config_options,
+        .run = mirror_status_run,
+    },
+    {
+        .name = "mirror history",
+        .arguments = "[NAME]",
+        .args_max = 1,
+        .summary = "Show what was installed, withdrawn, removed and refused",
+        .details = "The newest event is the last. At most 10,000 are kept.\n",
+        .examples =
+            "  kontor mirror history --limit 20\n  kontor mirror history commons --path history/rome\n",
+        .options = history_options,
+        .run = mirror_history_run,
     },
     {.name = NULL},
 };

@@ -17,6 +17,7 @@ const CliGroup cli_groups[] = {
     {"Make and check packs", cmd_pack_commands},
     {NULL, cmd_verify_commands},
     {"Mirror packs", cmd_mirror_commands},
+    {NULL, cmd_peers_commands},
     {"Compare brokers", cmd_diff_commands},
     {"Help", cmd_help_commands},
     {NULL, NULL},

@@ -24,6 +24,7 @@ extern const CliCommand cmd_trust_commands[];  /* trust list, add, remove, revok
 extern const CliCommand cmd_token_commands[];  /* token new, list, revoke */
 extern const CliCommand cmd_pack_commands[];   /* pack init, lint, sign, verify, digest, diff */
 extern const CliCommand cmd_verify_commands[]; /* verify */
+extern const CliCommand cmd_peers_commands[];  /* peers */
 extern const CliCommand cmd_mirror_commands[]; /* mirror add, list, remove, pause, resume */
 extern const CliCommand cmd_diff_commands[];   /* diff */
 extern const CliCommand cmd_help_commands[];   /* help, version */

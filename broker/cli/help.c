@@ -28,7 +28,7 @@ void cli_help_overview(FILE *stream)
     }
     fputs("\n'kontor help COMMAND' explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage or\n"
           "configuration, 3 not found, 4 broker unreachable; of packs: 5 unsigned, 6 untrusted, 7 bad\n"
-          "signature, 8 not the same.\n",
+          "signature, 8 not the same; 9 refused by a mirror.\n",
           stream);
 }
 

@@ -7,6 +7,7 @@
 
 #include "broker/cli/cli.h"
 #include "broker/config.h"
+#include "mirror/store/mirror_db.h"
 
 CliExit mirror_add_run(const CliArgs *args);
 CliExit mirror_sync_run(const CliArgs *args);
@@ -51,6 +52,28 @@ void peer_version_clear(PeerVersion *version);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PeerVersion, peer_version_clear)
 /* `ca_file` may be NULL. Errors of fetch.h; MALFORMED when that is no Kontor broker. */
 gboolean peer_version_fetch(const char *url, const char *ca_file, PeerVersion *ret, GError **error);
+
+/* --- What is known of the sources --- */
+
+/* The status of all sources in the form of mirrors_status_json (broker/mirrors/mirrors.h): of the running
+ * broker, or made from mirror.db and the configuration while none runs; *ret_live says which. */
+JsonDoc *mirror_status_ask(const Config *config, gboolean *ret_live, GError **error);
+/* mirror.db for reading; *ret NULL when nothing was ever mirrored. */
+gboolean mirror_db_peek(const Config *config, MirrorDb **ret, GError **error);
+/* Members of objects that a broker wrote: "" and 0 when they are absent or null. */
+const char *mirror_text(const JsonValue *object, const char *key);
+gint64 mirror_integer(const JsonValue *object, const char *key);
+/* The object under a key, or NULL. */
+const JsonValue *mirror_object(const JsonValue *object, const char *key);
+/* Unix time of "2026-05-01T12:00:00Z"; 0 for anything else. */
+gint64 mirror_time(const JsonValue *object, const char *key);
+/* The value once more, in plain style. */
+void mirror_write_value(JsonWriter *w, const JsonValue *value);
+/* One line on standard output: "  NAME: text", in a style. */
+void mirror_line(const char *name, gboolean bad, const char *text);
+/* Prints the lines about one source (an element of "sources") that need attention: why it fails, which alarm
+ * stands, and what to do about it. */
+void mirror_print_troubles(const JsonValue *source);
 
 /* --- Words --- */
 

@@ -204,5 +204,8 @@ char *mirror_span(gint64 seconds)
 
 char *mirror_bytes(guint64 bytes)
 {
-    return g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *text = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_auto(GStrv) parts = g_strsplit(text, "\u00a0", -1);
+
+    return g_strjoinv(" ", parts); /* a plain blank: scripts look for one */
 }

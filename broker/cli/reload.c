@@ -12,7 +12,7 @@
 
 #include "broker/cli/endpoints.h"
 
-static gboolean lock_is_held(const char *data_dir)
+gboolean broker_is_running(const char *data_dir)
 {
     g_autofree char *path = g_build_filename(data_dir, "pid", NULL);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -32,7 +32,7 @@ gint64 broker_reload(const char *data_dir, GError **error)
         g_prefix_error(error, "no broker runs on %s: ", data_dir);
         return 0;
     }
-    if (endpoints->pid <= 1 || !lock_is_held(data_dir)) {
+    if (endpoints->pid <= 1 || !broker_is_running(data_dir)) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "no broker runs on %s", data_dir);
         return 0;
     }
