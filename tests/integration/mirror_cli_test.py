@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """kontor mirror add, list, pause, resume, remove: kontor.yaml is edited in place, what is wrong is said in the words of the command line,
-the right broker is told."""
+the right broker is told. kontor mirror sync, status, history and peers: the same with a broker and without."""
 import json
 import os
 import pathlib
@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 
-from lib import broker
+from lib import broker, mirror_world
 
 FILE = """# Our broker.
 name: library.example   # a domain
@@ -169,6 +169,104 @@ class Told(broker.BrokerTest):
                 said += chunk
             os.close(near)
             return process.wait(broker.PATIENCE), said.decode()
+
+
+class Watch(mirror_world.MirrorTest):
+    """A library of anna's packs, and one of eve's, whom nobody trusts."""
+
+    def setUp(self):
+        super().setUp()
+        self.eve = self.world.publisher("eve")
+        self.library = self.world.repository("library", self.anna)
+        self.library.write_many([f"history/{number}" for number in range(5)])
+        self.library.write("arts/fake", publisher=self.eve)
+        self.library.commit("first")
+        self.keeper = self.member("keeper").mirror("library", self.library, interval="1h")
+
+    def command(self, *args, status=0, member=None):
+        done = (member or self.keeper).command(*args)
+        self.assertEqual((done.returncode, broker.sanitizer_report(done.stderr)), (status, None), (args, done.stdout, done.stderr))
+        return done.stdout
+
+    def status(self):
+        shown = json.loads(self.command("mirror", "status", "--json"))
+        return next(source for source in shown["sources"] if source["name"] == "library"), shown["refused"]
+
+    def test_without_a_broker(self):
+        """The command does what a broker would do, and one that starts later serves it."""
+        self.assertIn("never synced", self.command("mirror", "status"))
+        self.assertEqual(json.loads(self.command("mirror", "history", "--json")), {"history": []})
+        said = self.command("mirror", "sync", status=9)
+        for words in ("installed history/0 1.0.0", "refused arts/fake: untrusted: ", "good: 6 packs there, 5 installed, 1 refused"):
+            self.assertIn(words, said)
+        source, refused = self.status()
+        self.assertEqual((source["state"], source["packs"]), ("ok", {"seen": 6, "served": 5, "refused": 1, "gone": 0}))
+        self.assertEqual([(entry["source"], entry["path"], entry["rule"]) for entry in refused], [("library", "arts/fake", "untrusted")])
+        self.assertIn("library: refused arts/fake: untrusted: ", self.command("mirror", "status", "library"))
+        history = json.loads(self.command("mirror", "history", "library", "--path", "history", "--limit", "3", "--json"))["history"]
+        self.assertEqual([row["event"] for row in history], ["installed"] * 3)
+        self.assertEqual([row["id"] for row in history], sorted(row["id"] for row in history))
+        self.keeper.start().wait_serving()
+        self.assertEqual(len(self.keeper.verified().packs), 5)
+
+    def test_watching_a_broker(self):
+        self.keeper.start().wait_serving()
+        self.wait_versions(self.keeper, {f"history/{number}": "1.0.0" for number in range(5)})
+        self.library.write("history/0", "Changed.")
+        self.library.commit("second")
+        events = [json.loads(line) for line in self.command("mirror", "sync", "library", "--json").splitlines()]
+        self.assertEqual([event["path"] for event in events if event["event"] == "installed"], ["history/0"])
+        self.assertTrue(events[-1]["event"] == "ended" and events[-1]["ok"], events[-1])
+        # What the command reports is served when it ends.
+        self.assertEqual(self.keeper.versions()["history/0"], "2.0.0")
+        self.assertEqual(self.status()[0]["state"], "ok")
+
+        for number in range(3):
+            self.library.remove(f"history/{number}")
+        self.library.commit("lose three")
+        self.assertIn("alarm shrink", self.command("mirror", "sync", status=1))
+        self.assertEqual((self.status()[0]["state"], self.status()[0]["alarm"]), ("held", "shrink"))
+        shown = self.command("mirror", "status")
+        self.assertIn("--prune", shown)
+        self.assertEqual(shown.count("3 of 6 packs are gone"), 1, shown)
+        self.command("mirror", "sync", "library", "--prune")
+        self.assertEqual(sorted(self.keeper.versions()), ["history/3", "history/4"])
+        self.assertEqual(self.status()[0]["alarm"], "")
+
+    def test_failing_and_paused(self):
+        self.keeper.mirror("nowhere", "/nonexistent/packs.git", interval="1h").start().wait_serving()
+        said = self.command("mirror", "sync", status=1)
+        self.assertRegex(said, r"nowhere: failed: .*nonexistent")
+        self.assertIn("2 sources: 1 good, 1 failed", said)
+        self.assertRegex(self.command("mirror", "status"), r"nowhere: .*nonexistent")
+        self.command("mirror", "remove", "nowhere")
+        self.command("mirror", "pause", "library")
+        broker.wait_until(lambda: self.status()[0]["state"] == "paused", "the broker to know that the source is paused")
+        self.assertEqual(self.command("mirror", "sync"), "")
+        self.assertIn("good", self.command("mirror", "sync", "library"))
+
+    def test_refused_wishes(self):
+        for words, status, message in ((("sync", "libary"), 3, "did you mean 'library'?"), (("sync", "--prune"), 2, "need the NAME"),
+                                       (("sync", "--reset"), 2, "need the NAME"), (("status", "x"), 3, "no mirror or peer is named 'x'"),
+                                       (("history", "--limit", "0"), 2, "--limit")):
+            done = self.keeper.command("mirror", *words)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn(message, done.stderr)
+
+    def test_peers(self):
+        self.keeper.start().wait_serving()
+        reader = self.member("reader").peer("keeper", self.keeper, interval="1h").start().wait_serving()
+        self.command("mirror", "sync", member=reader)
+        self.wait_versions(reader, {f"history/{number}": "1.0.0" for number in range(5)})
+        peer = json.loads(self.command("peers", "--json", member=reader))["peers"][0]
+        shown = json.loads(self.command("mirror", "list", "--json", member=reader))["sources"][0]
+        self.assertEqual((peer["name"], peer["url"], peer["key"], peer["state"], peer["alarm"]),
+                         ("keeper", self.keeper.address, self.keeper.broker_key, "ok", ""))
+        self.assertEqual(peer["fingerprint"], shown["fingerprint"])
+        self.assertGreater(peer["generation"], 0)
+        for words in (peer["fingerprint"], f"generation {peer['generation']}", self.keeper.address):
+            self.assertIn(words, self.command("peers", member=reader))
+        self.assertEqual(json.loads(self.command("peers", "--json")), {"peers": []})
 
 
 if __name__ == "__main__":
