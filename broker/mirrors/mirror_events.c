@@ -186,6 +186,7 @@ void mirror_events_ended(MirrorEvents *events, const char *source, const MirrorE
     JsonWriter *writer = begin(&draft, events, source, "ended");
     json_write_member_boolean(writer, "ok", how->ok);
     json_write_member_boolean(writer, "partial", how->partial);
+    json_write_member_boolean(writer, "wished", how->wished);
     if (!how->ok) {
         json_write_member_string(writer, "error", how->error);
         json_write_member_string(writer, "code", kontor_error_name(how->code));

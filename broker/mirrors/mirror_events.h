@@ -31,7 +31,7 @@ void mirror_events_damaged(MirrorEvents *events, const char *source, const char 
                            const char *reason);
 
 typedef struct {
-    gboolean ok, partial;
+    gboolean ok, partial, wished;
     KontorErrorCode code; /* when not ok */
     const char *error;    /* when not ok */
     guint packs_seen, installed, refused, requests;

@@ -39,7 +39,6 @@ typedef struct {
     char *source, *error;
     MirrorEventEnd end;
     guint64 change; /* the number of the latest change when it ended */
-    gboolean wished;
 } MirrorEnding;
 
 /* What others may know of a source's schedule; guarded by the lock. */

@@ -82,8 +82,8 @@ void mirrors_tell_end(Mirrors *mirrors, const char *source, const MirrorEventEnd
     ending->error = g_strdup(end->error);
     ending->end = *end;
     ending->end.error = ending->error;
+    ending->end.wished = wished;
     ending->change = mirrors->change;
-    ending->wished = wished;
     g_queue_push_tail(&mirrors->endings, ending);
     tell_endings(mirrors);
 }

@@ -59,7 +59,7 @@ static guint count_open_wishes(const Mirrors *mirrors)
     guint open = schedule_wishes(mirrors->schedule);
     open += mirrors->turn.id != 0 && mirrors->turn.wished ? 1 : 0;
     for (const GList *at = mirrors->endings.head; at != NULL; at = at->next)
-        open += ((const MirrorEnding *)at->data)->wished ? 1 : 0;
+        open += ((const MirrorEnding *)at->data)->end.wished ? 1 : 0;
     return open;
 }
 
