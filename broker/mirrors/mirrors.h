@@ -49,8 +49,8 @@ typedef struct {
  *   "refused"    path, rule, reason               "gone"       path
  *   "damaged"    path, digest, reason: not served, to be fetched again
  *   "alarm"      kind, reason; kind "": what stood stands no more
- *   "ended"      ok, partial, wished (somebody asked for it), error and code (when not ok), packs_seen,
- * installed, refused, bytes, requests, elapsed_ms; comes when what was brought is served
+ *   "ended"      ok, partial, wished (somebody asked), error and code (when not ok), packs_seen,
+ *                installed, refused, bytes, requests, elapsed_ms; comes when what it brought is served
  *
  * "n" grows by one or more from event to event; of several "progress" in a row only the last is kept. */
 typedef void (*MirrorsEventFunc)(const char *json, gpointer user);
