@@ -18,6 +18,7 @@ const CliGroup cli_groups[] = {
     {NULL, cmd_verify_commands},
     {"Mirror packs", cmd_mirror_commands},
     {NULL, cmd_peers_commands},
+    {NULL, cmd_store_commands},
     {"Compare brokers", cmd_diff_commands},
     {"Help", cmd_help_commands},
     {NULL, NULL},

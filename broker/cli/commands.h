@@ -26,6 +26,7 @@ extern const CliCommand cmd_pack_commands[];   /* pack init, lint, sign, verify,
 extern const CliCommand cmd_verify_commands[]; /* verify */
 extern const CliCommand cmd_peers_commands[];  /* peers */
 extern const CliCommand cmd_mirror_commands[]; /* mirror add, list, remove, pause, resume */
+extern const CliCommand cmd_store_commands[];  /* store du, gc, check */
 extern const CliCommand cmd_diff_commands[];   /* diff */
 extern const CliCommand cmd_help_commands[];   /* help, version */
 

@@ -26,9 +26,10 @@ static gboolean served_by(const MirroredPack *held, const char *source)
 
 /* --- History --- */
 
+/* What a source was asked for again is news when it comes. */
 static gboolean says_the_same(const MirrorPackRow *row, const SyncResult *result)
 {
-    if (row->identity == NULL || row->outcome != result->outcome)
+    if (row->identity == NULL || row->identity[0] == '\0' || row->outcome != result->outcome)
         return FALSE;
     if (result->outcome == OUTCOME_REFUSED)
         return row->rule == result->rule && g_strcmp0(row->identity, result->identity) == 0;

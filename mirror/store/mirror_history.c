@@ -48,7 +48,7 @@ static gboolean trim(MirrorDb *mirror, const char *source, GError **error)
 static gboolean insert(MirrorDb *mirror, const MirrorEvent *event, GError **error)
 {
     char digest[SHA256_HEX_CHARS + 1] = "";
-    g_autofree char *reason = mirror_line(event->reason, MIRROR_REASON_BYTES);
+    g_autofree char *reason = mirror_one_line(event->reason, MIRROR_REASON_BYTES);
     g_autoptr(DbStatement) statement =
         db_prepare(mirror->db,
                    "INSERT INTO history(time, source, path, event, rule, version, digest, reason)"

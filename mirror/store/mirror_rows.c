@@ -23,7 +23,7 @@ AcceptRule mirror_rule_of_name(const char *name)
     return ACCEPT_OK;
 }
 
-char *mirror_line(const char *text, gsize bytes_max)
+char *mirror_one_line(const char *text, gsize bytes_max)
 {
     if (text == NULL)
         return g_strdup("");
@@ -283,7 +283,7 @@ gboolean mirror_pack_row_put(MirrorDb *mirror, const char *source, const SyncRes
         .fingerprint = empty, .publisher = empty, .version = empty, .published_at = empty, .origin = empty};
     gboolean accepted = result->outcome == OUTCOME_INSTALLED || result->outcome == OUTCOME_WITHDRAWN;
     gboolean refused = result->outcome == OUTCOME_REFUSED;
-    g_autofree char *reason = mirror_line(refused ? result->reason : "", MIRROR_REASON_BYTES);
+    g_autofree char *reason = mirror_one_line(refused ? result->reason : "", MIRROR_REASON_BYTES);
     g_autoptr(DbStatement) statement = db_prepare(
         mirror->db,
         "REPLACE INTO packs(source, path, is_private, identity, outcome, rule, reason, time, digest,"

@@ -86,6 +86,6 @@ gboolean mirror_history_add(MirrorDb *mirror, const MirrorEvent *event, GError *
 
 AcceptRule mirror_rule_of_name(const char *name);
 /* The text as one line of at most `bytes_max` bytes, a new string; NULL is "". */
-char *mirror_line(const char *text, gsize bytes_max);
+char *mirror_one_line(const char *text, gsize bytes_max);
 #define MIRROR_REASON_BYTES 1024
 gint64 mirror_now_s(void);

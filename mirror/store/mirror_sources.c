@@ -129,7 +129,7 @@ static gboolean put_state(MirrorDb *mirror, const char *source, const SyncEnd *e
 static gboolean end_in_transaction(MirrorDb *mirror, const char *source, const SyncEnd *end, GError **error)
 {
     g_auto(SourceRecord) before = {0};
-    g_autofree char *problem = mirror_line(end->ok ? "" : end->error, MIRROR_REASON_BYTES);
+    g_autofree char *problem = mirror_one_line(end->ok ? "" : end->error, MIRROR_REASON_BYTES);
     return mirror_source_require(mirror, source, error) && mirror_db_source(mirror, source, &before, error) &&
            record_end(mirror, &before, end, problem, error) && put_end(mirror, source, end, problem, error) &&
            (end->state == NULL || put_state(mirror, source, end, error));
@@ -178,7 +178,7 @@ gboolean mirror_db_set_alarm(MirrorDb *mirror, const char *source, const char *k
                              gint64 now_s, GError **error)
 {
     g_auto(SourceRecord) before = {0};
-    g_autofree char *line = mirror_line(kind[0] != '\0' ? reason : "", MIRROR_REASON_BYTES);
+    g_autofree char *line = mirror_one_line(kind[0] != '\0' ? reason : "", MIRROR_REASON_BYTES);
     if (!mirror_source_require(mirror, source, error) || !mirror_db_source(mirror, source, &before, error))
         return FALSE;
     if (strcmp(before.alarm, kind) == 0 && strcmp(before.alarm_reason, line) == 0)

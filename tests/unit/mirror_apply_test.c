@@ -469,6 +469,7 @@ static void test_damaged(void)
     g_assert_cmpuint(record.epoch, ==, 2);
     g_assert_cmpuint(apply(&fixture, "b", installed("1.0.0", 1)), ==, 1);
     assert_held(&fixture, "1 b");
+    assert_events(&fixture, "installed installed damaged installed");
 }
 
 static void test_ends_and_alarms(void)
