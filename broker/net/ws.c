@@ -21,6 +21,9 @@ enum {
     HANDSHAKE_SECONDS = 15,
     RX_CHUNK_BYTES = 4096,
     SERVICE_BUFFER_BYTES = 16 * 1024,
+    /* More than one write of ours with its framing: what the library has to put by of a write on an HTTP/2
+     * connection, it sends on very slowly. */
+    TX_PACKET_BYTES = 32 * 1024,
     HANDSHAKES_MAX = 1024,
     REASON_BYTES = 124
 };
@@ -51,7 +54,8 @@ static const struct lws_protocols protocols[] = {
     {.name = "kontor",
      .callback = callback,
      .per_session_data_size = sizeof(WsSession),
-     .rx_buffer_size = RX_CHUNK_BYTES},
+     .rx_buffer_size = RX_CHUNK_BYTES,
+     .tx_packet_size = TX_PACKET_BYTES},
     {.name = NULL},
 };
 
