@@ -202,7 +202,8 @@ static void write_packs(GString *out, const FetchInput *input)
         write_problem_places(out, catalog);
     write_verdicts(out, catalog);
     gauge(out, "kontor_publishers", "Entries of the trust list.", trust_list_count(input->snapshot->trust));
-    gauge(out, "kontor_snapshot_number", "Published states of the catalog.", input->snapshot->number);
+    gauge(out, "kontor_snapshot_number", "Published states of the catalog, as strangers see it.",
+          input->snapshot->public_number);
 }
 
 static void write_index(GString *out, const FetchInput *input)

@@ -63,7 +63,7 @@ static gboolean same_for_strangers(const Snapshot *a, const Snapshot *b)
 static void advance_views(Publisher *publisher, Snapshot *snapshot)
 {
     const Snapshot *before = publisher->current;
-    snapshot->public_number = same_for_strangers(before, snapshot) ? before->public_number : snapshot->number;
+    snapshot->public_number = before->public_number + !same_for_strangers(before, snapshot);
     if (publisher->views == NULL || !snapshot->scanned)
         return;
     ViewInput input = {

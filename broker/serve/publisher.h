@@ -34,9 +34,8 @@
 typedef struct {
     gatomicrefcount refs;
     guint64 number;        /* grows with every publication */
-    guint64 public_number; /* that of the first snapshot in a row in which everything that strangers are told
-                              is the same; key of what is derived for them, so that not even the fate of their
-                              caches tells when something private changes */
+    guint64 public_number; /* grows only when something is another for strangers; key of what is derived for
+                              them, so that not even the fate of their caches tells of a private change */
     Config *config;
     Catalog *catalog;   /* what everybody may see */
     Catalog *hidden;    /* private packs, at their own paths, refused ones too; never NULL */

@@ -69,7 +69,7 @@ typedef struct {
     const ReadTokens *tokens;
     const char *broker_name;
     guint64 number;        /* of the snapshot */
-    guint64 public_number; /* that of the snapshot since which strangers have been told the same */
+    guint64 public_number; /* the snapshot's: another one when strangers are told something else */
     gint64 now;            /* Unix seconds */
 } ViewInput;
 
