@@ -22,6 +22,7 @@ typedef struct {
     Db *db;
     PackRoot *root;
     const IndexChange *change;
+    IndexTotals totals;    /* before, and in the end afterwards */
     gboolean counts_words; /* keep `words` current page by page; otherwise it is made anew at the end */
     GString *scratch[TEXT_COLUMNS];
     GArray *ids; /* of gint64: the numbers of the upserts */
@@ -49,22 +50,64 @@ static IndexedPack *indexed_pack_of_row(DbStatement *statement)
     return pack;
 }
 
-GHashTable *index_writer_packs(Db *db, GError **error)
+static GHashTable *packs_table_new(void)
 {
-    g_autoptr(GHashTable) packs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, indexed_pack_free);
-    g_autoptr(DbStatement) statement = db_prepare(db, "SELECT id, path, fingerprint, rows FROM packs", error);
+    return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, indexed_pack_free);
+}
+
+static gboolean add_rows(GHashTable *packs, DbStatement *statement, GError **error)
+{
     gboolean row = FALSE;
-    if (statement == NULL)
-        return NULL;
     do {
         if (!db_step(statement, &row, error))
-            return NULL;
+            return FALSE;
         if (row) {
             IndexedPack *pack = indexed_pack_of_row(statement);
             g_hash_table_replace(packs, pack->path, pack);
         }
     } while (row);
+    return TRUE;
+}
+
+GHashTable *index_writer_packs(Db *db, GError **error)
+{
+    g_autoptr(GHashTable) packs = packs_table_new();
+    g_autoptr(DbStatement) statement = db_prepare(db, "SELECT id, path, fingerprint, rows FROM packs", error);
+    if (statement == NULL || !add_rows(packs, statement, error))
+        return NULL;
     return g_steal_pointer(&packs);
+}
+
+GHashTable *index_writer_packs_at(Db *db, GHashTable *paths, GError **error)
+{
+    g_autoptr(GHashTable) packs = packs_table_new();
+    g_autoptr(DbStatement) statement =
+        db_prepare(db, "SELECT id, path, fingerprint, rows FROM packs WHERE path = ?", error);
+    if (statement == NULL)
+        return NULL;
+    GHashTableIter iter;
+    gpointer path = NULL;
+    g_hash_table_iter_init(&iter, paths);
+    while (g_hash_table_iter_next(&iter, &path, NULL)) {
+        db_bind_text(statement, 1, path);
+        if (!add_rows(packs, statement, error))
+            return NULL;
+    }
+    return g_steal_pointer(&packs);
+}
+
+gboolean index_writer_totals(Db *db, IndexTotals *ret, GError **error)
+{
+    g_autoptr(DbStatement) statement =
+        db_prepare(db, "SELECT coalesce(max(id), 0), count(*), coalesce(sum(rows), 0) FROM packs", error);
+    gboolean row = FALSE;
+    if (statement == NULL || !db_step(statement, &row, error))
+        return FALSE;
+    g_assert(row);
+    ret->last_id = db_column_integer(statement, 0);
+    ret->packs = (guint)CLAMP(db_column_integer(statement, 1), 0, G_MAXUINT);
+    ret->rows = (guint64)MAX(db_column_integer(statement, 2), 0);
+    return TRUE;
 }
 
 /* --- Pages in the full-text tables --- */
@@ -283,7 +326,7 @@ static gboolean delete_everything(Writing *writing, GError **error)
 
 static gboolean packs_delete(Writing *writing, GPtrArray *going, GError **error)
 {
-    if (going->len > 0 && going->len == g_hash_table_size(writing->change->packs) && !writing->counts_words)
+    if (going->len > 0 && going->len == writing->totals.packs && !writing->counts_words)
         return delete_everything(writing, error);
     for (guint i = 0; i < going->len; i++)
         if (!pack_delete(writing, going->pdata[i], error))
@@ -343,8 +386,10 @@ static gboolean pack_write(Writing *writing, RowFeed *feed, guint index, GError 
     guint64 rows = 0;
     for (gboolean complete = FALSE;;) {
         g_autoptr(GArray) batch = row_feed_next(feed, index, &complete);
-        if (batch == NULL)
+        if (batch == NULL) {
+            writing->totals.rows += rows;
             return pack_insert(writing, id, pack, rows, complete, error);
+        }
         for (guint i = 0; i < batch->len; i++, rows++)
             if (!page_insert(writing, (id << SEARCH_PACK_SHIFT) + (gint64)rows, pack,
                              &g_array_index(batch, FeedRow, i), error))
@@ -376,20 +421,14 @@ static int compare_numbered(gconstpointer a, gconstpointer b)
 
 /* A pack keeps its number for as long as it is in the index; new ones follow the greatest. Sorts the upserts
  * by number. */
-static GArray *number_upserts(const IndexChange *change)
+static GArray *number_upserts(const IndexChange *change, IndexTotals *totals)
 {
     g_autoptr(GArray) numbered = g_array_new(FALSE, FALSE, sizeof(Numbered));
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(gint64));
-    GHashTableIter iter;
-    gpointer value = NULL;
-    gint64 last = 0;
-    g_hash_table_iter_init(&iter, change->packs);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        last = MAX(last, ((IndexedPack *)value)->id);
     for (guint i = 0; i < change->upserts->len; i++) {
         CatalogPack *pack = change->upserts->pdata[i];
         const IndexedPack *old = g_hash_table_lookup(change->packs, pack->path);
-        Numbered item = {.id = old != NULL ? old->id : ++last, .pack = pack};
+        Numbered item = {.id = old != NULL ? old->id : ++totals->last_id, .pack = pack};
         g_array_append_val(numbered, item);
     }
     g_array_sort(numbered, compare_numbered);
@@ -403,17 +442,9 @@ static GArray *number_upserts(const IndexChange *change)
 
 /* Counting words page by page costs about as much as indexing the page; reading all of them off the index
  * costs a tenth of making it. */
-static gboolean is_small(const IndexChange *change, GPtrArray *going)
+static gboolean is_small(const IndexChange *change, guint64 kept, guint64 gone)
 {
-    guint64 kept = 0, touched = 0;
-    GHashTableIter iter;
-    gpointer value = NULL;
-    g_hash_table_iter_init(&iter, change->packs);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        kept += ((IndexedPack *)value)->rows;
-    for (guint i = 0; i < going->len; i++)
-        touched += ((IndexedPack *)going->pdata[i])->rows;
-    kept -= touched;
+    guint64 touched = gone;
     for (guint i = 0; i < change->upserts->len; i++)
         touched += ((CatalogPack *)change->upserts->pdata[i])->rows_indexed;
     return touched < kept / 8;
@@ -421,14 +452,25 @@ static gboolean is_small(const IndexChange *change, GPtrArray *going)
 
 static gboolean apply_in_transaction(Writing *writing, GError **error)
 {
-    g_autoptr(GPtrArray) going = packs_going(writing->change);
-    writing->counts_words = is_small(writing->change, going);
-    return packs_delete(writing, going, error) && packs_write(writing, error) && finish_large(writing, error);
+    const IndexChange *change = writing->change;
+    IndexTotals *totals = &writing->totals;
+    g_autoptr(GPtrArray) going = packs_going(change);
+    guint64 gone = 0;
+    for (guint i = 0; i < going->len; i++)
+        gone += ((IndexedPack *)going->pdata[i])->rows;
+    writing->counts_words = is_small(change, totals->rows - MIN(gone, totals->rows), gone);
+    if (!packs_delete(writing, going, error))
+        return FALSE;
+    totals->packs += change->upserts->len - going->len;
+    totals->rows -= MIN(gone, totals->rows);
+    return packs_write(writing, error) && finish_large(writing, error);
 }
 
-gboolean index_writer_apply(Db *db, PackRoot *root, const IndexChange *change, GError **error)
+gboolean index_writer_apply(Db *db, PackRoot *root, const IndexChange *change, IndexTotals *totals,
+                            GError **error)
 {
-    Writing writing = {.db = db, .root = root, .change = change, .ids = number_upserts(change)};
+    Writing writing = {.db = db, .root = root, .change = change, .totals = *totals};
+    writing.ids = number_upserts(change, &writing.totals);
     for (guint i = 0; i < TEXT_COLUMNS; i++)
         writing.scratch[i] = g_string_new(NULL);
     gboolean done = db_begin(db, error);
@@ -439,5 +481,7 @@ gboolean index_writer_apply(Db *db, PackRoot *root, const IndexChange *change, G
     for (guint i = 0; i < TEXT_COLUMNS; i++)
         g_string_free(writing.scratch[i], TRUE);
     g_array_unref(writing.ids);
+    if (done)
+        *totals = writing.totals;
     return done;
 }

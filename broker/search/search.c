@@ -17,8 +17,9 @@ enum { READERS_KEPT = 16 };
 
 struct SearchIndex {
     char *path;
-    GMutex apply_lock; /* guards writer */
+    GMutex apply_lock; /* guards writer and totals */
     Db *writer;
+    IndexTotals totals; /* of what the writer has written */
     GMutex lock;        /* guards what follows, down to closing */
     GCond reader_back;  /* a lent reader came back */
     GPtrArray *readers; /* of Db *, idle */
@@ -63,10 +64,9 @@ static gboolean open_writer(SearchIndex *index, GError **error)
     g_autoptr(Db) writer = search_schema_open_writer(index->path, error);
     if (writer == NULL || (doubtful && !db_check(writer, error)))
         return FALSE;
-    guint64 rows = 0;
-    if (!search_schema_count_rows(writer, &rows, error))
+    if (!index_writer_totals(writer, &index->totals, error))
         return FALSE;
-    __atomic_store_n(&index->rows, rows, __ATOMIC_RELEASE);
+    __atomic_store_n(&index->rows, index->totals.rows, __ATOMIC_RELEASE);
     index->writer = g_steal_pointer(&writer);
     return TRUE;
 }
@@ -190,9 +190,10 @@ static gboolean needs_reading(GHashTable *packs, const CatalogPack *pack)
     return size != sizeof pack->fingerprint || memcmp(fingerprint, pack->fingerprint, size) != 0;
 }
 
-static void finish(SearchIndex *index, const IndexChange *change, guint64 rows, guint kept, gint64 started_us,
+static void finish(SearchIndex *index, const IndexChange *change, guint kept, gint64 started_us,
                    SearchApplyReport *ret)
 {
+    guint64 rows = index->totals.rows;
     __atomic_store_n(&index->rows, rows, __ATOMIC_RELEASE);
     if (change->upserts->len + change->removals->len > 0)
         __atomic_add_fetch(&index->generation, 1, __ATOMIC_ACQ_REL);
@@ -208,13 +209,10 @@ static void finish(SearchIndex *index, const IndexChange *change, guint64 rows, 
 static gboolean write_change(SearchIndex *index, PackRoot *root, const IndexChange *change, guint kept,
                              gint64 started_us, SearchApplyReport *ret_report, GError **error)
 {
-    guint64 rows = 0;
     if (change->upserts->len + change->removals->len > 0 &&
-        !index_writer_apply(index->writer, root, change, error))
+        !index_writer_apply(index->writer, root, change, &index->totals, error))
         return FALSE;
-    if (!search_schema_count_rows(index->writer, &rows, error))
-        return FALSE;
-    finish(index, change, rows, kept, started_us, ret_report);
+    finish(index, change, kept, started_us, ret_report);
     return TRUE;
 }
 
@@ -303,6 +301,17 @@ static void sort_changes(GHashTable *packs, GPtrArray *upserts, GPtrArray *remov
     }
 }
 
+/* Borrowed, in a new set. */
+static GHashTable *changed_paths(const GPtrArray *upserts, const GPtrArray *removals)
+{
+    GHashTable *paths = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < upserts->len; i++)
+        g_hash_table_add(paths, ((CatalogPack *)upserts->pdata[i])->path);
+    for (guint i = 0; i < removals->len; i++)
+        g_hash_table_add(paths, removals->pdata[i]);
+    return paths;
+}
+
 gboolean search_index_apply_changes(SearchIndex *index, PackRoot *root, GPtrArray *upserts,
                                     GPtrArray *removals, SearchApplyReport *ret_report, GError **error)
 {
@@ -316,11 +325,12 @@ gboolean search_index_apply_changes(SearchIndex *index, PackRoot *root, GPtrArra
                     index->path);
         return FALSE;
     }
-    g_autoptr(GHashTable) packs = index_writer_packs(index->writer, &problem);
+    g_autoptr(GHashTable) paths = changed_paths(upserts, removals);
+    g_autoptr(GHashTable) packs = index_writer_packs_at(index->writer, paths, &problem);
     change.packs = packs;
     if (packs != NULL) {
         sort_changes(packs, upserts, removals, &change);
-        guint kept = g_hash_table_size(packs) - taken_out->len;
+        guint kept = index->totals.packs - taken_out->len;
         for (guint i = 0; i < put_in->len; i++)
             kept -= g_hash_table_contains(packs, ((CatalogPack *)put_in->pdata[i])->path);
         if (write_change(index, root, &change, kept, started_us, ret_report, &problem))

@@ -67,9 +67,9 @@ typedef struct {
     guint match_count;
 } SearchEntity;
 
-/* The best `k` (1..LIMIT_SEARCH_CANDIDATES) rows for free text `query` within `scope` (normalized; "" = everywhere),
- * as a new array of SearchHit * (element free function set). An empty array when the text has no searchable
- * word. BUSY when `deadline_us` (monotonic) passed. */
+/* The best `k` (1..LIMIT_SEARCH_CANDIDATES) rows for free text `query` within `scope` (normalized; "" =
+ * everywhere), as a new array of SearchHit * (element free function set). An empty array when the text has no
+ * searchable word. BUSY when `deadline_us` (monotonic) passed. */
 GPtrArray *search_index_query(SearchIndex *index, const char *query, guint k, const char *scope,
                               gint64 deadline_us, GError **error);
 /* The packs with most rows matching `term`, best first, as a new array of SearchEntity *. */
