@@ -254,7 +254,9 @@ static Resource *make_home(const FetchInput *input, GError **error G_GNUC_UNUSED
     g_autoptr(GPtrArray) places = catalog_places_sorted(input->catalog);
     HomeFigures figures = home_figures(input->snapshot->config->name, input->catalog, input->serve->relay);
     figures.fingerprint = input->serve->fingerprint;
-    return home_page(&figures, places, input->page);
+    g_autoptr(GPtrArray) sources =
+        input->serve->mirrors != NULL ? mirrors_public_sources(input->serve->mirrors) : NULL;
+    return home_page(&figures, places, sources, input->page);
 }
 
 /* "" when absent or not text. */

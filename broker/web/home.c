@@ -188,12 +188,100 @@ static void append_packs(GString *html, const GPtrArray *places, guint page)
     append_pager(html, page, pages);
 }
 
-Resource *home_page(const HomeFigures *figures, const GPtrArray *places, guint page)
+/* --- Sources --- */
+
+/* In words for visitors. That a source is fetched from right now is nothing to them. */
+static const char *source_state(const MirrorsSource *source)
+{
+    static const struct {
+        const char *state, *words;
+    } states[] = {
+        {"waiting", "could not be reached lately"},
+        {"failing", "cannot be reached"},
+        {"paused", "paused"},
+        {"held", "held until its packs are looked at"},
+        {"alarm", "not trusted at present"},
+    };
+    if (source->last_ok_s == 0)
+        return "not fetched yet";
+    for (guint i = 0; i < G_N_ELEMENTS(states); i++) {
+        if (g_str_equal(source->state, states[i].state))
+            return states[i].words;
+    }
+    return "up to date";
+}
+
+/* Roughly, so that the page stays the same for a while. */
+static void append_age(GString *html, gint64 last_ok_s)
+{
+    gint64 hours = (g_get_real_time() / G_USEC_PER_SEC - last_ok_s) / 3600;
+    if (last_ok_s == 0)
+        return;
+    g_string_append(html, ", fetched ");
+    if (hours < 1) {
+        g_string_append(html, "within the hour");
+        return;
+    }
+    append_count(html, (guint64)(hours < 48 ? hours : hours / 24), hours < 48 ? "hour" : "day");
+    g_string_append(html, " ago");
+}
+
+/* A link where a browser can follow one. Where on this host a repository lies is nobody's business. */
+static void append_source_url(GString *html, const char *url)
+{
+    if (g_str_has_prefix(url, "https://") || g_str_has_prefix(url, "http://")) {
+        g_string_append(html, "<a rel=\"nofollow\" href=\"");
+        html_append_text(html, url);
+        g_string_append(html, "\">");
+        html_append_text(html, url);
+        g_string_append(html, "</a>");
+    } else if (*url == '/' || g_str_has_prefix(url, "file:")) {
+        g_string_append(html, "a repository on this host");
+    } else {
+        html_append_text(html, url);
+    }
+}
+
+static void append_source(GString *html, const MirrorsSource *source)
+{
+    g_string_append(html, "<li><strong>");
+    html_append_text(html, source->name);
+    g_string_append_printf(html, "</strong> <span class=\"soft\">%s, ",
+                           g_str_equal(source->kind, "peer") ? "a broker" : "a git repository");
+    append_count(html, source->packs, "pack");
+    if (source->refused > 0)
+        g_string_append_printf(html, ", %u refused", source->refused);
+    g_string_append_printf(html, ", %s", source_state(source));
+    append_age(html, source->last_ok_s);
+    g_string_append(html, "</span><p>");
+    append_source_url(html, source->url);
+    g_string_append(html, "</p></li>\n");
+}
+
+static void append_sources(GString *html, const GPtrArray *sources)
+{
+    if (sources == NULL || sources->len == 0)
+        return;
+    g_string_append(
+        html, "<h2>Sources</h2>\n<p class=\"soft\">Packs are mirrored from these places. Each pack says "
+              "who signed it.</p>\n<ul>\n");
+    for (guint i = 0; i < MIN(sources->len, HOME_SOURCES); i++)
+        append_source(html, g_ptr_array_index(sources, i));
+    g_string_append(html, "</ul>\n");
+    if (sources->len > HOME_SOURCES)
+        g_string_append_printf(html, "<p class=\"soft\">And %u more.</p>\n", sources->len - HOME_SOURCES);
+}
+
+/* --- Pages --- */
+
+Resource *home_page(const HomeFigures *figures, const GPtrArray *places, const GPtrArray *sources, guint page)
 {
     GString *html = g_string_sized_new(16 * 1024);
     append_head(html, figures);
     append_form(html, "", "");
     append_packs(html, places, page);
+    if (page <= 1)
+        append_sources(html, sources);
     append_foot(html);
     guint8 digest[SHA256_BYTES];
     sha256(html->str, html->len, digest);

@@ -73,7 +73,7 @@ static char *text_of(HttpReply *reply)
 static char *page_text(const GPtrArray *places, guint page)
 {
     HttpRequest request = {.method = HTTP_GET};
-    g_autoptr(Resource) resource = home_page(&figures, places, page);
+    g_autoptr(Resource) resource = home_page(&figures, places, /* sources= */ NULL, page);
     g_autoptr(HttpReply) reply = resource_answer(resource, &request);
     return text_of(reply);
 }
@@ -111,6 +111,42 @@ static void test_no_packs(void)
     g_assert_null(strstr(text, "<nav"));
 }
 
+/* What is public about sources: escaped, without places of this host, in words for visitors. */
+static void test_sources(void)
+{
+    HttpRequest request = {.method = HTTP_GET};
+    gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
+    char git[] = "git", peer[] = "peer", ok[] = "ok", failing[] = "failing", waiting[] = "waiting";
+    char detail[] = "token_file /secret", hostile[] = "https://h/\"><script>", local[] = "file:///srv/secret";
+    char ssh[] = "ssh://h/p", name[] = "commons", north[] = "north";
+    MirrorsSource all[] = {
+        {name, git, hostile, ok, detail, now_s - 60, 12, 1},
+        {north, peer, local, failing, detail, now_s - 3 * 24 * 3600, 1, 0},
+        {north, git, ssh, waiting, detail, 0, 0, 0},
+    };
+    g_autoptr(GPtrArray) places = places_of(2), sources = g_ptr_array_new();
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++)
+        g_ptr_array_add(sources, &all[i]);
+    g_autoptr(Resource) resource = home_page(&figures, places, sources, 1);
+    g_autoptr(HttpReply) reply = resource_answer(resource, &request);
+    g_autofree char *text = text_of(reply);
+    g_assert_null(strstr(text, "<script"));
+    g_assert_null(strstr(text, "secret"));
+    g_assert_nonnull(
+        strstr(text, "<strong>commons</strong> <span class=\"soft\">a git repository, 12 packs, 1 refused, "
+                     "up to date, fetched within the hour</span>"));
+    g_assert_nonnull(
+        strstr(text, "a broker, 1 pack, cannot be reached, fetched 3 days ago</span><p>a repository on this "
+                     "host</p>"));
+    g_assert_nonnull(strstr(text, "0 packs, not fetched yet</span><p>ssh://h/p</p>"));
+    g_autoptr(Resource) second = home_page(&figures, places, sources, 2);
+    g_autoptr(HttpReply) other = resource_answer(second, &request);
+    g_autofree char *without = text_of(other);
+    g_assert_null(strstr(without, "Sources"));
+    g_autofree char *none = page_text(places, 1);
+    g_assert_null(strstr(none, "Sources"));
+}
+
 static void test_results(void)
 {
     char pack[] = "p/q", file[] = "concepts/x \"y\".md", hostile[] = "</li><script>";
@@ -139,6 +175,7 @@ int main(int argc, char **argv)
     g_test_add_func("/broker/home/escape-property", test_escape_property);
     g_test_add_func("/broker/home/pages", test_pages);
     g_test_add_func("/broker/home/no-packs", test_no_packs);
+    g_test_add_func("/broker/home/sources", test_sources);
     g_test_add_func("/broker/home/results", test_results);
     return g_test_run();
 }
