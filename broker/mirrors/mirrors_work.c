@@ -116,7 +116,8 @@ static void tell_schedule(Mirrors *mirrors, const Config *config, gint64 now_us)
     schedule_set_sources(mirrors->schedule, sources, config->sources->len, now_us);
 }
 
-/* Who restarts a broker does not want every source to be asked at once, nor failures to be forgotten. */
+/* Who restarts a broker does not want every source to be asked at once, nor failures to be forgotten. One
+ * whose state is not known (cut short, or forgotten after damage) is due. */
 static gboolean restore_schedule(Mirrors *mirrors, const Config *config, gint64 now_us, GError **error)
 {
     gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
@@ -125,7 +126,7 @@ static gboolean restore_schedule(Mirrors *mirrors, const Config *config, gint64 
         g_auto(SourceRecord) record = {0};
         if (!mirror_db_source(mirrors->db, source->name, &record, error))
             return FALSE;
-        if (record.last_try_s > 0)
+        if (record.last_try_s > 0 && (record.failures > 0 || *record.state != '\0'))
             schedule_restore(mirrors->schedule, source->name, (now_s - record.last_try_s) * SECOND,
                              record.failures, now_us);
     }
