@@ -368,11 +368,11 @@ static void show_progress(PeerReleases *owner, const FetchAnswer *answer)
 }
 
 /* For FetchDoneFunc. */
-static void take_file(FetchAnswer *answer, const GError *error, gpointer user)
+static void take_file(FetchAnswer *taken, const GError *error, gpointer user)
 {
     File *file = user;
     Release *release = file->release;
-    g_autoptr(FetchAnswer) owned = answer;
+    g_autoptr(FetchAnswer) answer = taken;
     GError *problem = error != NULL ? g_error_copy(error) : judge_file(file, answer);
     show_progress(release->owner, answer);
     release->asked--;
@@ -480,10 +480,10 @@ static void take_sig(Release *release, GBytes *bytes)
 }
 
 /* For FetchDoneFunc. */
-static void take_sig_answer(FetchAnswer *answer, const GError *error, gpointer user)
+static void take_sig_answer(FetchAnswer *taken, const GError *error, gpointer user)
 {
     Release *release = user;
-    g_autoptr(FetchAnswer) owned = answer;
+    g_autoptr(FetchAnswer) answer = taken;
     GError *problem = error != NULL ? g_error_copy(error) : peer_client_status_error(answer, SIG);
     show_progress(release->owner, answer);
     release->asked--;

@@ -395,11 +395,8 @@ static gboolean prepare(Sync *sync, GError **error)
     PeerCompare compare = compare_of(sync);
     g_auto(PeerCatalog) catalog = {0};
     const SyncJob *job = sync->job;
-    if (!peer_client_begin(sync->peer->client, job->source, job->deadline_us, error)) {
-        g_prefix_error(error, "%s: ", job->source->url);
-        return FALSE;
-    }
-    if (job->reset && !peer_state_forget(sync->peer->state, error))
+    if (!peer_client_begin(sync->peer->client, job->source, job->deadline_us, error) ||
+        (job->reset && !peer_state_forget(sync->peer->state, error)))
         return FALSE;
     set_phase(sync, SYNC_PHASE_COMPARE);
     if (!peer_compare(&compare, &catalog, error) || !plan(sync, &catalog, error) || !clear_alarm(sync, error))
@@ -465,9 +462,7 @@ static gboolean run(Sync *sync, SyncDone *ret, GError **error)
         return end_well(sync, ret, error);
     if (is_partial(sync, cause))
         return end_partial(sync, ret);
-    gboolean is_named = g_str_has_prefix(cause->message, sync->job->source->url);
-    g_propagate_prefixed_error(error, g_steal_pointer(&cause), "%s%s", is_named ? "" : sync->job->source->url,
-                               is_named ? "" : ": ");
+    g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
 }
 
@@ -490,20 +485,36 @@ static gboolean run_once(PeerSync *peers, const SyncJob *job, PeerSyncCost *ret_
     return done;
 }
 
-gboolean peer_sync_run(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
-                       GError **error)
+/* Messages of other modules do not know whom this is about. */
+static void name_peer(const SyncJob *job, GError **error)
+{
+    if (error != NULL && *error != NULL && !g_str_has_prefix((*error)->message, job->source->url))
+        g_prefix_error(error, "%s: ", job->source->url);
+}
+
+/* When what is known of the peer is damaged, it costs no more than reading its catalog again. */
+static gboolean run_anyhow(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
+                           GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autofree char *path = state_path(job);
-    *ret_cost = (PeerSyncCost){0};
-    *ret = (SyncDone){0};
     if (run_once(sync, job, ret_cost, ret, &cause))
         return TRUE;
     if (!g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_CORRUPT)) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    /* What is known of the peer is damaged, which costs no more than to read its catalog again. */
     g_hash_table_remove(sync->peers, job->source->name);
     return db_delete(path, error) && run_once(sync, job, ret_cost, ret, error);
+}
+
+gboolean peer_sync_run(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
+                       GError **error)
+{
+    *ret_cost = (PeerSyncCost){0};
+    *ret = (SyncDone){0};
+    if (run_anyhow(sync, job, ret_cost, ret, error))
+        return TRUE;
+    name_peer(job, error);
+    return FALSE;
 }

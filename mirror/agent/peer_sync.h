@@ -8,9 +8,13 @@
  * catalog. The file may be deleted; then the next sync walks the whole trie.
  *
  * A peer that goes back to an older generation (alarm "rollback"), signs two catalogs of one generation
- * ("fork": both notes are kept below <store>/evidence/ and the peer is trusted no more until the operator
- * resets it), is out of date ("stale"), sends what does not have the digests it promised ("mismatch"), or no
- * longer takes our token ("token") is told apart; nothing of it is applied but in the case of "stale".
+ * ("fork": both notes are kept below <store>/evidence/ and the peer is asked nothing more until the operator
+ * resets it), is out of date ("stale"), sends what does not have the digests it promised ("mismatch"), no
+ * longer takes our token ("token"), or lacks very much at once ("shrink") is told apart. Nothing of it is
+ * applied then; what was taken before is served on.
+ *
+ * A pack that the peer lists but does not serve is tried again after a while, which doubles each time, and
+ * holds up nothing else. A path that another source holds is left to that source for one interval.
  */
 #pragma once
 
@@ -27,12 +31,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PeerSync, peer_sync_free)
 /* What it took, for benchmarks and progress. */
 typedef struct {
     guint requests;
-    guint64 bytes; /* of bodies and heads, as received */
+    guint64 bytes; /* of heads and bodies in both directions; not those of packs without a signature */
 } PeerSyncCost;
 
 /* Errors, of one line that begins with the peer's URL:
  *   SIGNATURE  the checkpoint is not signed by the pinned key
  *   CONFLICT   an alarm was raised, or the catalog kept changing while it was read
+ *   NOT_FOUND  also when packs could not be fetched; everything else was taken
  *   DENIED, NOT_FOUND, MALFORMED, LIMIT, UNTRUSTED, BUSY, IO   as fetch.h and intake.h say */
 gboolean peer_sync_run(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
                        GError **error);
