@@ -279,14 +279,24 @@ static gboolean keep_tip(Fetch *fetch, const git_oid *tip, GitId *ret_commit, GE
     return code == 0 || fail(fetch, code, error);
 }
 
+/* Without a look at the configuration for other names of the URL: nobody wrote any, and libgit2 1.5 leaks
+ * some memory with each. */
+static gboolean make_remote(Fetch *fetch, GError **error)
+{
+    git_remote_create_options options;
+    git_remote_create_options_init(&options, GIT_REMOTE_CREATE_OPTIONS_VERSION);
+    options.repository = fetch->repository;
+    options.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF;
+    return git_remote_create_with_opts(&fetch->remote, fetch->transfer.source->url, &options) == 0 ||
+           fail(fetch, -1, error);
+}
+
 static gboolean run_fetch(Fetch *fetch, GitId *ret_commit, GError **error)
 {
     git_oid tip;
     git_odb *odb = NULL;
-    if (!open_or_make(fetch, error))
+    if (!open_or_make(fetch, error) || !make_remote(fetch, error))
         return FALSE;
-    if (git_remote_create_anonymous(&fetch->remote, fetch->repository, fetch->transfer.source->url) != 0)
-        return fail(fetch, -1, error);
     if (!find_tip(fetch, &tip, error))
         return FALSE;
     if (git_repository_odb(&odb, fetch->repository) != 0)

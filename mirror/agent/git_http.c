@@ -45,7 +45,9 @@ static int fail_curl(HttpStream *stream, CURLcode code)
         kind = KONTOR_ERROR_UNTRUSTED;
     else if (code == CURLE_OPERATION_TIMEDOUT)
         kind = KONTOR_ERROR_BUSY;
-    return git_transfer_fail(transfer, kind, "%s", curl_easy_strerror(code));
+    gboolean no_http = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY;
+    return git_transfer_fail(transfer, kind, "%s",
+                             no_http ? "the answer is not HTTP" : curl_easy_strerror(code));
 }
 
 /* Where a redirect leads, without what may be secret in it. */
@@ -55,8 +57,8 @@ static char *shown_location(CURL *easy)
     curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &location);
     g_autoptr(GUri) uri =
         location != NULL ? g_uri_parse(location, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED, NULL) : NULL;
-    if (uri == NULL)
-        return g_strdup("somewhere else");
+    if (uri == NULL || !g_str_has_prefix(g_uri_get_scheme(uri), "http"))
+        return g_strdup("something that is not on the web");
     g_autofree char *plain =
         g_uri_to_string_partial(uri, G_URI_HIDE_USERINFO | G_URI_HIDE_QUERY | G_URI_HIDE_FRAGMENT);
     g_autofree char *shown = g_str_has_suffix(plain, "/info/refs")
