@@ -278,6 +278,27 @@ static char *request_url(const char *url, const char *end)
     return g_strdup_printf("%.*s%s%s%s", (int)path_len, url, end, joint, query != NULL ? query + 1 : "");
 }
 
+static gboolean is_this_machine(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || g_str_has_prefix(host, "127.") || strcmp(host, "::1") == 0;
+}
+
+/* Here and not when the subtransport is made: libgit2 1.5 leaks when that fails. */
+static int take_login(HttpSubtransport *owner)
+{
+    GitTransfer *transfer = owner->transfer;
+    g_autoptr(GError) cause = NULL;
+    if (owner->login.password != NULL)
+        return 0;
+    if (!git_secret_login(transfer->source, transfer->host, &owner->login, &cause))
+        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "%s", cause->message);
+    if (owner->login.password == NULL || transfer->over == SOURCE_OVER_HTTPS ||
+        is_this_machine(transfer->host))
+        return 0;
+    return git_transfer_fail(transfer, KONTOR_ERROR_DENIED,
+                             "credentials are not sent over http, where everybody can read them; use https");
+}
+
 static int open_stream(git_smart_subtransport_stream **ret, git_smart_subtransport *base, const char *url,
                        git_smart_service_t action)
 {
@@ -285,6 +306,8 @@ static int open_stream(git_smart_subtransport_stream **ret, git_smart_subtranspo
     HttpSubtransport *owner = (HttpSubtransport *)base;
     if (action != GIT_SERVICE_UPLOADPACK_LS && action != GIT_SERVICE_UPLOADPACK)
         return git_transfer_fail(owner->transfer, KONTOR_ERROR_UNSUPPORTED, "only fetching is supported");
+    if (take_login(owner) != 0)
+        return -1;
     HttpStream *stream = g_new0(HttpStream, 1);
     stream->base = (git_smart_subtransport_stream){base, stream_read, stream_write, stream_free};
     stream->owner = owner;
@@ -313,28 +336,12 @@ static void subtransport_free(git_smart_subtransport *base)
     g_free(subtransport);
 }
 
-static gboolean is_this_machine(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || g_str_has_prefix(host, "127.") || strcmp(host, "::1") == 0;
-}
-
 int git_http_subtransport(git_smart_subtransport **ret, git_transport *owner, void *param)
 {
     (void)owner;
-    GitTransfer *transfer = param;
-    g_autoptr(GError) cause = NULL;
-    g_auto(GitLogin) login = {0};
-    if (!git_secret_login(transfer->source, transfer->host, &login, &cause))
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "%s", cause->message);
-    if (login.password != NULL && transfer->over == SOURCE_OVER_HTTP && !is_this_machine(transfer->host))
-        return git_transfer_fail(
-            transfer, KONTOR_ERROR_DENIED,
-            "credentials are not sent over http, where everybody can read them; use https");
     HttpSubtransport *subtransport = g_new0(HttpSubtransport, 1);
     subtransport->base = (git_smart_subtransport){open_stream, subtransport_close, subtransport_free};
-    subtransport->transfer = transfer;
-    subtransport->login = login;
-    login = (GitLogin){0};
+    subtransport->transfer = param;
     subtransport->multi = curl_multi_init();
     g_assert(subtransport->multi != NULL);
     *ret = &subtransport->base;
