@@ -179,16 +179,16 @@
 #define LIMIT_FETCH_CONNECT_MS 5000 /* name look-up, TCP and TLS together; default of FetchOptions */
 #define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
 #define LIMIT_FETCH_STALL_SECONDS                                                                            \
-    15                          /* without a single byte for so long: given up, whatever the total allows */
-#define LIMIT_PEER_ANSWER_MS 300000 /* one answer of a peer; slow lines are shared by many */
-#define LIMIT_PEER_ETAG_BYTES 256   /* a longer tag is not sent back */
-#define LIMIT_PEER_ATTEMPTS 3       /* to read a catalog that keeps changing */
-#define LIMIT_PEER_PACKS 32         /* packs of one peer fetched at once */
-#define LIMIT_PEER_PACK_REQUESTS 64 /* requests of one pack under way */
-#define LIMIT_PEER_FAILURES 64      /* packs in a row that cannot be fetched: the sync ends */
-#define LIMIT_PEER_RETRY_SECONDS 60 /* until such a pack is tried again; doubles up to a day */
-#define LIMIT_TOKEN_BYTES 1024      /* a token in a file */
-#define LIMIT_FETCH_PARALLEL 64 /* requests under way at once, to one broker */
+    15 /* without a single byte for so long: given up, whatever the total allows */
+#define LIMIT_PEER_ANSWER_MS 300000                /* one answer of a peer; slow lines are shared by many */
+#define LIMIT_PEER_ETAG_BYTES 256                  /* a longer tag is not sent back */
+#define LIMIT_PEER_ATTEMPTS 3                      /* to read a catalog that keeps changing */
+#define LIMIT_PEER_PACKS 32                        /* packs of one peer fetched at once */
+#define LIMIT_PEER_PACK_REQUESTS 64                /* requests of one pack under way */
+#define LIMIT_PEER_FAILURES 64                     /* packs in a row that cannot be fetched: the sync ends */
+#define LIMIT_PEER_RETRY_SECONDS 5                 /* until such a pack is tried again; doubles up to a day */
+#define LIMIT_TOKEN_BYTES 1024                     /* a token in a file */
+#define LIMIT_FETCH_PARALLEL 64                    /* requests under way at once, to one broker */
 #define LIMIT_FETCH_HELD_BYTES (128 * 1024 * 1024) /* of unfinished answers; above it all but one wait */
 #define LIMIT_FETCH_SLOW_BYTES 128                 /* per second, where many answers share a line */
 #define LIMIT_DOWNLOAD_FILE_MS 20000               /* one file of a pack (contract: what a Node waits) */

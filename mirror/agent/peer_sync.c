@@ -367,7 +367,7 @@ static void take_back_attempts(Sync *sync)
         pending->due_s = 0;
         g_ptr_array_add(unbegun, pending);
     }
-    /* Should this fail, they wait for a minute. */
+    /* Should this fail, they wait. */
     peer_state_settle(sync->peer->state, unbegun, sync->settled, NULL);
 }
 

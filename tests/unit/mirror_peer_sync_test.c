@@ -216,7 +216,7 @@ static void test_lost_results(void)
     peer_world_sync_ok(&world);
     g_assert_cmpuint(peer_world_count(&world, OUTCOME_INSTALLED), ==, 5);
     world.lose_results = FALSE;
-    world.full = TRUE; /* the attempt counts, so that without it they wait for a minute */
+    world.full = TRUE; /* the attempt counts, so that without it they wait */
     peer_world_restart(&world);
     peer_world_sync_ok(&world);
     g_assert_cmpuint(peer_world_count(&world, OUTCOME_INSTALLED), ==, 5);
