@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import urllib.parse
 
 from lib import broker, checker, packs, wire
 
@@ -122,9 +123,13 @@ class Repository:
         shutil.rmtree(self.packs / path)
 
 
+PLAIN = ("interval", "max_time", "max_bytes")  # durations and sizes are written without quotes
+
+
 def source(**members):
-    """One entry of `mirrors` or `peers`: JSON is YAML, and quotes what needs it."""
-    return json.dumps({name: value for name, value in members.items() if value is not None})
+    """One entry of `mirrors` or `peers`."""
+    texts = {name: value if name in PLAIN else json.dumps(value) for name, value in members.items() if value is not None}
+    return "{" + ", ".join(f"{name}: {text}" for name, text in texts.items()) + "}"
 
 
 class Member(broker.Broker):
@@ -166,7 +171,7 @@ class Member(broker.Broker):
 
     def describe(self):
         """Writes kontor.yaml."""
-        lines = [f"name: {self.name}.example", "limits: {search_per_minute: 0, register_per_minute: 0}", *self.more]
+        lines = [f"name: {self.name}.example", "log: {access: false}", "limits: {search_per_minute: 0, register_per_minute: 0}", *self.more]
         for key, sources in (("mirrors", self.mirrors), ("peers", self.peers)):
             if sources:
                 lines += [f"{key}:", *(f"  - {entry}" for entry in sources)]
@@ -178,7 +183,7 @@ class Member(broker.Broker):
     def ask(self, method, target, value=None):
         """One request to the loopback interface; its JSON."""
         token = json.loads((self.data / "daemon.json").read_text())["apiToken"]
-        headers = [("Authorization", f"Bearer {token}")]
+        headers = [("Host", "127.0.0.1"), ("Authorization", f"Bearer {token}")]
         body = None
         if value is not None:
             headers.append(("Content-Type", "application/json"))
@@ -217,17 +222,35 @@ class Member(broker.Broker):
         return next(entry for entry in self.ask("GET", "/v1/mirror/status")["sources"] if entry["name"] == name)
 
     def history(self, source_name=None, path=None):
-        """What happened, newest first."""
-        query = "&".join(f"{key}={value}" for key, value in (("source", source_name), ("path", path)) if value)
-        return self.ask("GET", "/v1/mirror/history?limit=1000" + (f"&{query}" if query else ""))["history"]
+        """What happened, newest first; all of it."""
+        query = "".join(f"&{key}={urllib.parse.quote(value)}" for key, value in (("source", source_name), ("path", path)) if value)
+        rows, before = [], 0
+        while True:
+            page = self.ask("GET", f"/v1/mirror/history?limit=1000&before={before}{query}")["history"]
+            rows += page
+            if len(page) < 1000:
+                return rows
+            before = page[-1]["id"]
 
-    def sync(self, *args, status=0):
-        """`kontor mirror sync`, to its end."""
-        done = self.command("mirror", "sync", *args)
-        report = broker.sanitizer_report(done.stderr)
-        if report or (status is not None and done.returncode != status):
-            raise AssertionError(f"mirror sync {args} ended with {done.returncode}: {done.stdout}\n{done.stderr}\n{self.log()[-3000:]}")
-        return done
+    def wish(self, source_name, **wishes):
+        """Asks for a sync at once; the number after which its events come."""
+        return self.ask("POST", "/v1/mirror/sync", {"source": source_name, **wishes})["ticket"]
+
+    def sync(self, source_name, good=True, **wishes):
+        """A sync to its end: the event that ends it. `good` None: it may fail."""
+        after, events = self.wish(source_name, **wishes), []
+
+        def ended():
+            nonlocal after
+            answer = self.ask("GET", f"/v1/mirror/events?after={after}")
+            events.extend(answer["events"])
+            after = answer["next"]
+            return next((event for event in events if (event["event"], event["source"]) == ("ended", source_name)), None)
+
+        end = broker.wait_until(ended, f"{self.name} to sync {source_name}")
+        if good is not None and end["ok"] != good:
+            raise AssertionError(f"sync of {source_name} at {self.name}: {events}\n{self.log()[-3000:]}")
+        return end
 
 
 class World:
