@@ -98,7 +98,7 @@ static void test_change(void)
     g_autoptr(GError) error = NULL;
     g_autoptr(ReadTokens) none = read_tokens_new_empty();
     g_autoptr(ReadToken) token = read_token_new("north", NULL, 5, 6);
-    g_autofree char *text = read_token_draw(token);
+    g_free(read_token_draw(token));
     g_autoptr(ReadTokens) one = read_tokens_with(none, token, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(read_tokens_count(none), ==, 0);
