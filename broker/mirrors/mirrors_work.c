@@ -397,6 +397,9 @@ static gboolean start_agent(Mirrors *mirrors, GError **error)
 {
     if (mirrors->link != NULL)
         return TRUE;
+    /* What the one before was staging when it died. */
+    if (!release_store_clean(mirrors->store, error))
+        return FALSE;
     mirrors->link = mirrors->program != NULL
                         ? agent_link_start_program(mirrors->program, mirrors->store_dir, error)
                         : agent_link_start(mirrors->store_dir, error);

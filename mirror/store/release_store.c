@@ -48,7 +48,7 @@ static gboolean remove_entry(const char *name, gpointer user, GError **error)
     return dir_tree_remove(store->tmp_fd, name, error);
 }
 
-static gboolean clean_tmp(ReleaseStore *store, GError **error)
+gboolean release_store_clean(ReleaseStore *store, GError **error)
 {
     if (dir_tree_each(store->tmp_fd, remove_entry, store, error))
         return TRUE;
@@ -63,7 +63,7 @@ ReleaseStore *release_store_open(const char *directory, gboolean clean, GError *
     store->releases_dir = g_build_filename(directory, "releases", NULL);
     store->tmp_dir = g_build_filename(directory, "tmp", NULL);
     store->fd = store->releases_fd = store->tmp_fd = -1;
-    if (!open_all(store, error) || (clean && !clean_tmp(store, error)))
+    if (!open_all(store, error) || (clean && !release_store_clean(store, error)))
         return NULL;
     return g_steal_pointer(&store);
 }

@@ -30,6 +30,8 @@ ReleaseStore *release_store_open(const char *directory, gboolean clean, GError *
 void release_store_free(ReleaseStore *store); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReleaseStore, release_store_free)
 const char *release_store_releases_dir(const ReleaseStore *store);
+/* The same as `clean`, later: what an agent that died has left. Nothing may be staged meanwhile. */
+gboolean release_store_clean(ReleaseStore *store, GError **error);
 
 /* --- Staging --- */
 

@@ -259,6 +259,26 @@ static void test_link(void)
 
 /* --- Crashes --- */
 
+static void test_clean(void)
+{
+    g_auto(StoreWorld) world = {0};
+    g_autoptr(GError) error = NULL;
+    guint8 digest[SHA256_BYTES];
+    store_world_init(&world);
+    store_world_install(&world, "one", digest);
+    pid_t child = fork();
+    if (child == 0) {
+        Staging *staging = store_world_stage(&world);
+        store_world_fill(staging, "half");
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+    g_assert_cmpuint(store_world_count(&world, "tmp"), ==, 1);
+    g_assert_true(release_store_clean(world.store, &error));
+    g_assert_cmpuint(store_world_count(&world, "tmp"), ==, 0);
+    g_assert_true(release_store_has(world.store, digest));
+}
+
 /* A process that is killed at any instant leaves whole releases and, in tmp/, what the next start removes. */
 static void test_killed_at_any_instant(void)
 {
@@ -307,6 +327,7 @@ int main(int argc, char **argv)
     g_test_add_func("/staging/installed-twice", test_installed_twice);
     g_test_add_func("/staging/batch", test_batch);
     g_test_add_func("/staging/link", test_link);
+    g_test_add_func("/staging/clean", test_clean);
     g_test_add_func("/staging/killed", test_killed_at_any_instant);
     return g_test_run();
 }
