@@ -15,13 +15,11 @@
 #include <string.h>
 
 #include "mirror/agent/peer_compare.h"
+#include "mirror/agent/peer_memory.h"
 #include "mirror/agent/peer_plan.h"
 #include "mirror/agent/peer_releases.h"
 #include "mirror/store/db.h"
 #include "schema/limits.h"
-
-#define STATE_BYTES_MAX 4096
-#define GENERATION_MAX ((G_GINT64_CONSTANT(1) << 53) - 1)
 
 /* One peer, between syncs. */
 typedef struct {
@@ -86,65 +84,29 @@ static void sync_clear(Sync *sync)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sync, sync_clear)
 
-/* --- The state that the broker keeps for us: what to remember when the peer's file is lost --- */
+/* --- What the broker remembers for us --- */
 
-static char *key_text(const SyncJob *job)
+static char *state_text(const SyncJob *job, PeerState *state)
 {
-    return base64_encode(job->source->key.bytes, sizeof job->source->key.bytes);
-}
-
-static char *state_text(const SyncJob *job, const PeerRecord *record)
-{
-    char root[SHA256_HEX_CHARS + 1];
-    g_autofree char *key = key_text(job);
-    GString *text = g_string_new(NULL);
-    hex_encode(record->seen_root, SHA256_BYTES, root);
-    {
-        g_auto(JsonWriter) writer;
-        json_writer_init(&writer, text, JSON_STYLE_CANONICAL);
-        json_write_object_begin(&writer);
-        json_write_member_integer(&writer, "generation", (gint64)record->seen_generation);
-        json_write_member_string(&writer, "key", key);
-        json_write_member_string(&writer, "name", record->name);
-        json_write_member_string(&writer, "root", root);
-        json_write_member_string(&writer, "view", record->seen_view);
-        json_write_object_end(&writer);
-    }
-    return g_string_free(text, FALSE);
-}
-
-/* FALSE for a state that is not ours, or of another key. */
-static gboolean read_state(const SyncJob *job, CatalogCheckpoint *ret, char **ret_name)
-{
-    gint64 generation = 0;
-    const char *key = NULL, *name = NULL, *root = NULL, *view = NULL;
-    g_autofree char *own_key = key_text(job);
-    g_autoptr(JsonDoc) doc = json_doc_parse(job->state, strlen(job->state), STATE_BYTES_MAX, NULL);
-    if (doc == NULL || json_value_kind(json_doc_root(doc)) != JSON_OBJECT)
-        return FALSE;
-    const JsonValue *top = json_doc_root(doc);
-    if (!json_get_integer(top, "generation", JSON_REQUIRED, 0, GENERATION_MAX, &generation, NULL) ||
-        !json_get_string(top, "key", JSON_REQUIRED, STATE_BYTES_MAX, &key, NULL) ||
-        !json_get_string(top, "name", JSON_REQUIRED, LIMIT_KEY_NAME_BYTES, &name, NULL) ||
-        !json_get_string(top, "root", JSON_REQUIRED, SHA256_HEX_CHARS, &root, NULL) ||
-        !json_get_string(top, "view", JSON_REQUIRED, CATALOG_VIEW_CHARS, &view, NULL) ||
-        strcmp(key, own_key) != 0 || !hex_decode(root, ret->root, SHA256_BYTES))
-        return FALSE;
-    ret->generation = (guint64)generation;
-    g_strlcpy(ret->view, view, sizeof ret->view);
-    *ret_name = g_strdup(name);
-    return TRUE;
+    const PeerRecord *record = peer_state_record(state);
+    PeerMemory memory = {.name = record->name, .generation = record->seen_generation};
+    memcpy(memory.root, record->seen_root, SHA256_BYTES);
+    g_strlcpy(memory.view, record->seen_view, sizeof memory.view);
+    return peer_memory_write(&memory, &job->source->key);
 }
 
 /* A file that is new, though the source is not: it was lost. What was seen must not be. */
 static gboolean remember_seen(PeerState *state, const SyncJob *job, GError **error)
 {
-    CatalogCheckpoint seen = {0};
-    g_autofree char *name = NULL;
+    g_auto(PeerMemory) memory = {0};
     g_autoptr(GBytes) nothing = g_bytes_new_static("", 0);
-    if (peer_state_record(state)->has_seen || !read_state(job, &seen, &name))
+    if (peer_state_record(state)->has_seen ||
+        !peer_memory_read(job->state, strlen(job->state), &job->source->key, &memory))
         return TRUE;
-    return peer_state_see(state, &seen, name, nothing, "", error);
+    CatalogCheckpoint seen = {.generation = memory.generation};
+    memcpy(seen.root, memory.root, SHA256_BYTES);
+    g_strlcpy(seen.view, memory.view, sizeof seen.view);
+    return peer_state_see(state, &seen, memory.name, nothing, "", error);
 }
 
 /* --- The peer --- */
@@ -152,7 +114,7 @@ static gboolean remember_seen(PeerState *state, const SyncJob *job, GError **err
 /* Whose catalog it is, and what we see of it. */
 static char *origin_of(const SyncJob *job)
 {
-    g_autofree char *key = key_text(job);
+    g_autofree char *key = base64_encode(job->source->key.bytes, sizeof job->source->key.bytes);
     g_autofree char *place = source_origin(job->source);
     return g_strdup_printf("%s\n%s", place, key);
 }
@@ -441,7 +403,7 @@ static gboolean end_well(const Sync *sync, SyncDone *ret, GError **error)
     }
     if (!peer_state_set_finished(state, error))
         return FALSE;
-    ret->state = state_text(sync->job, peer_state_record(state));
+    ret->state = state_text(sync->job, state);
     ret->packs_seen = (guint)peer_state_record(state)->wanted;
     return TRUE;
 }
