@@ -10,10 +10,12 @@ import base64
 import contextlib
 import gzip
 import hashlib
+import itertools
 import json
 import re
 import shutil
 import sqlite3
+import threading
 import urllib.parse
 
 import yaml
@@ -244,6 +246,13 @@ class Leak(mirror_world.MirrorTest):
         member.describe().start().wait_serving()
         return member
 
+    def start_again(self, member):
+        """Starts it again and asks it nothing, so that all counters begin at nothing."""
+        member.stop()
+        seen = member.log().count('"event":"ready"')
+        member.start()
+        broker.wait_until(lambda: member.log().count('"event":"ready"') > seen, "the log to say ready")
+
     def token(self, member, name, *options):
         return member.command("token", "new", name, *options).stdout.strip()
 
@@ -292,7 +301,7 @@ class StrangerTest(Leak):
         self.assertEqual(covered_routes({target.split("?")[0] for _, target, _, _ in everything}), [])
         broker.wait_until(lambda: not self.sees(sealed, over), "a token to expire")
         for member in (sealed, plain):
-            self.start_quietly(member)
+            self.start_again(member)
         askers = {"nobody": [], "strange": bearer(STRANGE_TOKEN), "short": bearer(full[:-1]), "long": bearer(full + "A"), "over": bearer(over),
                   "gone": bearer(gone), "basic": [("Authorization", "Basic " + base64.b64encode(b"a:" + full.encode()).decode())],
                   "bare": [("Authorization", full)], "elsewhere": [("X-OCC-Token", full)]}
@@ -306,13 +315,6 @@ class StrangerTest(Leak):
 
     def sees(self, member, token):
         return Asker(member, bearer(token)).status(f"/packs/{ALPHA[0]}/wiki/index.md") == 200
-
-    def start_quietly(self, member):
-        """Starts it again and asks it nothing, so that all counters begin at nothing."""
-        member.stop()
-        seen = member.log().count('"event":"ready"')
-        member.start()
-        broker.wait_until(lambda: member.log().count('"event":"ready"') > seen, "the log to say ready")
 
     def wait_private_search(self, member, token):
         def found():
@@ -337,7 +339,7 @@ class StrangerTest(Leak):
         sealed.mirrors.append(mirror_world.source(name="alpha", git=self.alpha.url, interval="1s", visibility="private"))
         token = self.token(sealed, "full")
         sealed.describe()
-        self.start_quietly(sealed)
+        self.start_again(sealed)
         self.wait_private(sealed, token, ALPHA)
         targets = ["/packs", "/tree", "/catalog/digest", "/", "/packs/summaries", f"/packs/{PUBLIC_LOCAL[0]}/wiki/index.md", "/metrics"]
         for target in targets:
@@ -506,6 +508,50 @@ class TokenTest(Leak):
         self.assertEqual(Asker(member, bearer(other)).status(page), 404)
         listed = json.loads(member.command("token", "list", "--json").stdout)["tokens"]
         self.assertEqual([(entry["name"], entry["expired"]) for entry in listed], [("short", True), ("other", False)])
+
+    def test_load(self):
+        """Views come and go while everybody asks: strangers never get anything private, holders never anything but answers."""
+        original = self.original()
+        member = self.copy(original)
+        member.threads = 2
+        member.mirrors.append(mirror_world.source(name="alpha", git=self.alpha.url, interval="1s", visibility="private"))
+        member.describe()
+        self.start_again(member)
+        token = self.token(member, "full")
+        self.wait_private(member, token, ALPHA)
+        faults, done = [], threading.Event()
+        targets = ["/packs", "/catalog/checkpoint", "/catalog/digest", "/catalog?limit=3", "/tree/alpha", f"/packs/{ALPHA[0]}/wiki/index.md", "/",
+                   f"/packs/{ALPHA[0]}/manifest.yaml"]
+
+        def ask_on(headers, statuses):
+            with member.connect() as connection:
+                for turn in itertools.count():
+                    if done.is_set():
+                        return
+                    if turn % 9 == 8:
+                        body = json.dumps({"q": f"{ALPHA_WORD} {turn % 5}"}).encode()
+                        reply = connection.request("POST", "/search", [*headers, ("Content-Type", "application/json")], body)
+                    else:
+                        reply = connection.request("GET", targets[turn % len(targets)], headers)
+                    told = ALPHA_WORD in reply.text or "orchids" in reply.text
+                    if reply.status not in statuses or (404 in statuses and told):
+                        faults.append((headers, reply))
+                        return
+
+        askers = [threading.Thread(target=ask_on, args=args)
+                  for args in (([], (200, 404)), (bearer(STRANGE_TOKEN), (200, 404)), (bearer(token), (200,)), (bearer(token), (200,)))]
+        for asker in askers:
+            asker.start()
+        for turn in range(4):
+            other = self.token(member, f"other-{turn}", "--path", f"alpha/deep/{turn % 2}*", "--path", "alpha/deep/one")
+            self.alpha.write("alpha/deep/one", text=f"Turn {turn} {ALPHA_WORD}.")
+            self.alpha.commit()
+            broker.wait_until(lambda t=turn, o=other: member.versions(o).get("alpha/deep/one") == f"{t + 2}.0.0", "a change to be seen")
+            member.command("token", "revoke", f"other-{turn}")
+        done.set()
+        for asker in askers:
+            asker.join()
+        self.assertEqual(faults, [])
 
     def test_files(self):
         """A damaged file of tokens: a running broker keeps the old ones, a starting one refuses."""
