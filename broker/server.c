@@ -228,6 +228,12 @@ static void take_down(Server *s)
 
 /* --- Running --- */
 
+static void log_odd_configuration(const Config *config)
+{
+    for (guint i = 0; i < config->warnings->len; i++)
+        log_event(LOG_WARNING, "config-odd", "reason", g_ptr_array_index(config->warnings, i), NULL);
+}
+
 static void reload(Server *s)
 {
     g_autoptr(GError) error = NULL;
@@ -241,6 +247,7 @@ static void reload(Server *s)
         g_clear_error(&error);
     }
     log_set_format(fresh->log_format);
+    log_odd_configuration(fresh);
     rate_limit_set(s->search_limit, fresh->limits.search_per_minute);
     rate_limit_set(s->register_limit, fresh->limits.register_per_minute);
     relay_set_limits(s->relay, fresh->limits.nodes, fresh->limits.pending_queries,
@@ -316,6 +323,7 @@ int server_run(const ConfigOverrides *overrides)
     raise_descriptor_limit();
     signing_init();
     log_init(s.config->log_format, LOG_INFO);
+    log_odd_configuration(s.config);
     s.listen = g_ptr_array_new_with_free_func(g_free);
     s.tls = g_ptr_array_new_with_free_func(g_free);
     int status = 0;

@@ -101,7 +101,8 @@ static gboolean check_host(const char *host, gsize len, GError **error)
     return TRUE;
 }
 
-/* "[user@]host[:port]". A password would show up in logs and in what others see. */
+/* "[user@]host[:port]". A password would show up in logs and in what others see; so would a token, which many
+ * hosts take as the user. */
 static gboolean check_authority(const char *text, gsize len, gboolean user_allowed, GError **error)
 {
     const char *at = g_strrstr_len(text, (gssize)len, "@");
@@ -110,8 +111,9 @@ static gboolean check_authority(const char *text, gsize len, gboolean user_allow
     if (memchr(text, ':', (gsize)(at - text)) != NULL)
         return refuse(error, "there is a password in the URL; put it into a file named by token_file");
     if (!user_allowed)
-        return refuse(error,
-                      "there is a user in the URL; take it out and name a file with the token by token_file");
+        return refuse(
+            error,
+            "there is a user in the URL; take it out, and put a token into a file named by token_file");
     if (at == text)
         return refuse(error, "the URL names no user before '@'");
     return check_host(at + 1, len - (gsize)(at - text) - 1, error);
@@ -123,7 +125,8 @@ static gboolean check_url_text(const char *url, GError **error)
         return FALSE;
     if (*url == '\0' || !is_word(url))
         return refuse(error, "expected a URL without blanks and control characters");
-    return strchr(url, '#') == NULL || refuse(error, "a '#' has no place in this URL");
+    return strpbrk(url, "#?") == NULL ||
+           refuse(error, "a URL here has no '?' and no '#'; a token belongs into a file named by token_file");
 }
 
 static const struct {
@@ -176,11 +179,11 @@ gboolean source_check_git_url(const char *url, SourceTransport *ret_transport, G
     if (!find_scheme(url, (gsize)(behind - url), transport, error))
         return FALSE;
     const char *authority = behind + 3;
-    gsize len = strcspn(authority, "/?");
+    gsize len = strcspn(authority, "/");
     if (*transport == SOURCE_OVER_FILE)
         return (len == 0 && authority[0] == '/') ||
                refuse(error, "a file URL names an absolute path: file:///srv/git/packs.git");
-    return check_authority(authority, len, TRUE, error);
+    return check_authority(authority, len, *transport == SOURCE_OVER_SSH, error);
 }
 
 gboolean source_check_peer_url(const char *url, GError **error)
@@ -193,8 +196,6 @@ gboolean source_check_peer_url(const char *url, GError **error)
                             "expected the URL of a broker, such as https://north.example");
         return FALSE;
     }
-    if (strchr(url, '?') != NULL)
-        return refuse(error, "a peer's URL has no query; a token belongs into a file named by token_file");
     if (g_str_has_suffix(url, "/"))
         return refuse(error, "a peer's URL ends without a slash");
     return check_authority(url + scheme, strcspn(url + scheme, "/"), FALSE, error);

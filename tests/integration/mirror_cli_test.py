@@ -95,6 +95,8 @@ class Edit(broker.BrokerTest):
                 (("add", "x", "packs.git"), 2, "URL: a path of this host must be absolute"),
                 (("add", "x", "ftp://h/p"), 2, "URL: the scheme of the URL is not supported"),
                 (("add", "x", "https://bot:hunter2@h/p"), 2, "URL: there is a password in the URL"),
+                (("add", "x", "https://hunter2@h/p"), 2, "URL: there is a user in the URL"),
+                (("add", "x", "https://h/p?token=hunter2"), 2, "URL: a URL here has no '?'"),
                 (("add", "x", "ssh://h/p"), 2, "URL: ssh needs a private key"),
                 (("add", "x", "https://h/p", "--interval", "5"), 2, "--interval: expected a duration"),
                 (("add", "x", "https://h/p", "--interval", "5s, paused: true"), 2, "--interval: expected a word"),
@@ -255,6 +257,7 @@ class Watch(mirror_world.MirrorTest):
 
     def test_peers(self):
         self.keeper.start().wait_serving()
+        self.wait_versions(self.keeper, {f"history/{number}": "1.0.0" for number in range(5)})
         reader = self.member("reader").peer("keeper", self.keeper, interval="1h").start().wait_serving()
         self.command("mirror", "sync", member=reader)
         self.wait_versions(reader, {f"history/{number}": "1.0.0" for number in range(5)})

@@ -107,7 +107,7 @@ static const char every_key[] =
     "signed: {mirrors: preferred}\n"
     "mirrors:\n"
     "  - name: commons\n"
-    "    git: https://git.example/packs.git?x=y\n"
+    "    git: https://git.example/packs.git\n"
     "    branch: release/2\n"
     "    path: data/packs\n"
     "    pack: history/rome\n"
@@ -231,7 +231,8 @@ static const Bad malformed[] = {
      "2: mirrors[0].git: there is a password in the URL; put it into a file named by token_file"},
     {GIT "'bot:secret@git.example:p'}\n",
      "2: mirrors[0].git: there is a password in the URL; put it into a file named by token_file"},
-    {GIT "'https://git.example/p#x'}\n", "2: mirrors[0].git: a '#' has no place in this URL"},
+    {GIT "'https://git.example/p#x'}\n",
+     "2: mirrors[0].git: a URL here has no '?' and no '#'; a token belongs into a file named by token_file"},
     {GIT "'https:///p'}\n", "2: mirrors[0].git: the URL names no host"},
     {GIT "'https://-oProxy/p'}\n", "2: mirrors[0].git: the URL names no host"},
     {GIT "'git://h:99999/p'}\n", "2: mirrors[0].git: the port of the URL is not a number from 1 to 65535"},
@@ -259,9 +260,9 @@ static const Bad malformed[] = {
      "2: mirrors[0].interval: expected a duration such as 500ms, 30s, 5m, 12h or 7d, found '60'"},
     {PEER "'https://n.example/'}\n", "2: peers[0].url: a peer's URL ends without a slash"},
     {PEER "'https://n.example?token=x'}\n",
-     "2: peers[0].url: a peer's URL has no query; a token belongs into a file named by token_file"},
-    {PEER "'https://bot@n.example'}\n",
-     "2: peers[0].url: there is a user in the URL; take it out and name a file with the token by token_file"},
+     "2: peers[0].url: a URL here has no '?' and no '#'; a token belongs into a file named by token_file"},
+    {PEER "'https://bot@n.example'}\n", "2: peers[0].url: there is a user in the URL; take it out, and put a "
+                                        "token into a file named by token_file"},
     {PEER "'https://n.example', token_file: t, visibility: public}\n",
      "2: peers[0].visibility: what a peer shows to a token is private; take out 'visibility: public', or "
      "token_file"},

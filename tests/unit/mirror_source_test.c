@@ -126,7 +126,7 @@ static void test_git_urls(void)
         SourceTransport transport;
     } good[] = {
         {"https://git.example/p", SOURCE_OVER_HTTPS},
-        {"HTTPS://bot@git.example:8443/p?x", SOURCE_OVER_HTTPS},
+        {"HTTPS://git.example:8443/p", SOURCE_OVER_HTTPS},
         {"http://[::1]:80/p", SOURCE_OVER_HTTP},
         {"ssh://git@h/p", SOURCE_OVER_SSH},
         {"git@h:p/q", SOURCE_OVER_SSH},
@@ -161,6 +161,8 @@ static void test_git_urls(void)
         "ext::sh",
         "https://[::1/p",
         "u@:p",
+        "https://bot@h/p",
+        "https://h/p?token=x",
     };
     for (guint i = 0; i < G_N_ELEMENTS(good); i++) {
         SourceTransport transport;
