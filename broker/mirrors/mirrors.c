@@ -51,10 +51,14 @@ static gboolean load_served(Mirrors *mirrors, GError **error)
 {
     if (mirrors->publisher == NULL)
         return TRUE;
-    GPtrArray *served = mirror_db_served(mirrors->db, error);
-    if (served != NULL)
-        publisher_set_mirrored(mirrors->publisher, served);
-    return served != NULL;
+    guint keep = MIN(mirrors->config->releases_kept, MIRROR_KEEP_MAX);
+    g_autoptr(GPtrArray) served = mirror_db_served(mirrors->db, error);
+    g_autoptr(GPtrArray) former = served != NULL ? mirror_db_former(mirrors->db, keep, error) : NULL;
+    if (former == NULL)
+        return FALSE;
+    publisher_set_mirrored(mirrors->publisher, g_steal_pointer(&served));
+    publisher_set_former(mirrors->publisher, g_steal_pointer(&former));
+    return TRUE;
 }
 
 static Mirrors *make(Config *config, Publisher *publisher, gboolean only_wishes, MirrorEventFunc func,

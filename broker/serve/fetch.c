@@ -27,8 +27,9 @@ typedef struct {
     gboolean is_file;
     guint page;
     gint64 keep_us;
-    const CatalogPack *place; /* borrowed from the snapshot */
+    const CatalogPack *place; /* borrowed from the snapshot, or from `former` */
     const CatalogFile *file;
+    CatalogPack *former; /* a release that the snapshot has no longer; else NULL */
     guint attempts;
     GPtrArray *waiting; /* of HttpExchange *, owned by net */
     /* Result of the worker */
@@ -43,6 +44,7 @@ static void fetch_free(Fetch *fetch)
     snapshot_unref(fetch->snapshot);
     g_free(fetch->key);
     g_free(fetch->path);
+    catalog_pack_unref(fetch->former);
     g_ptr_array_unref(fetch->waiting);
     resource_free(fetch->resource);
     g_clear_error(&fetch->error);
@@ -51,24 +53,45 @@ static void fetch_free(Fetch *fetch)
 
 /* --- Files --- */
 
-static gboolean find_by_hash(Serve *serve, const Catalog *catalog, Route route, const char *hex,
-                             const CatalogPack **ret_place, const CatalogFile **ret_file)
+/* What a path or hash leads to. */
+typedef struct {
+    const CatalogPack *place;
+    const CatalogFile *file;
+    CatalogPack *former; /* `place`, when it is no longer in the catalog; owned */
+} Found;
+
+static void found_clear(Found *found)
+{
+    g_clear_pointer(&found->former, catalog_pack_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+static gboolean find_former(Serve *serve, Route route, const guint8 *hash, Found *ret)
+{
+    Former *former = publisher_former(serve->publisher);
+    ret->former = route == ROUTE_BLOB ? former_find_file(former, hash, &ret->file)
+                                      : former_find_release(former, hash, &ret->file);
+    ret->place = ret->former;
+    return ret->former != NULL;
+}
+
+static gboolean find_by_hash(Serve *serve, const Catalog *catalog, Route route, const char *hex, Found *ret)
 {
     guint8 hash[SHA256_BYTES];
     Holdings *holdings = publisher_holdings(serve->publisher);
     if (!hex_decode(hex, hash, sizeof hash))
         return FALSE;
-    return route == ROUTE_BLOB ? holdings_find_file(holdings, catalog, hash, ret_place, ret_file)
-                               : holdings_find_release(holdings, catalog, hash, ret_place, ret_file);
+    gboolean present = route == ROUTE_BLOB
+                           ? holdings_find_file(holdings, catalog, hash, &ret->place, &ret->file)
+                           : holdings_find_release(holdings, catalog, hash, &ret->place, &ret->file);
+    return present || find_former(serve, route, hash, ret);
 }
 
-/* The file that a path or hash leads to. */
-static gboolean find_file(Serve *serve, const Catalog *catalog, Route route, const char *path,
-                          const CatalogPack **ret_place, const CatalogFile **ret_file)
+static gboolean find_file(Serve *serve, const Catalog *catalog, Route route, const char *path, Found *ret)
 {
     if (route == ROUTE_BLOB || route == ROUTE_RELEASE)
-        return find_by_hash(serve, catalog, route, path, ret_place, ret_file);
-    return catalog_resolve(catalog, path, strlen(path), ret_place, ret_file);
+        return find_by_hash(serve, catalog, route, path, ret);
+    return catalog_resolve(catalog, path, strlen(path), &ret->place, &ret->file);
 }
 
 /* --- The cache --- */
@@ -93,10 +116,9 @@ static gboolean entry_is_valid(ServeThread *thread, const View *view, PageCacheE
         return FALSE;
     RouteMatch match = route_match_public(key, len);
     g_autofree char *path = route_disk_path(&match);
-    const CatalogPack *place;
-    const CatalogFile *file;
-    if (!find_file(thread->serve, serve_catalog(thread->snapshot, view), match.route, path, &place, &file) ||
-        (match.route != ROUTE_BLOB && place->serial != entry->serial))
+    g_auto(Found) found = {0};
+    if (!find_file(thread->serve, serve_catalog(thread->snapshot, view), match.route, path, &found) ||
+        (match.route != ROUTE_BLOB && found.place->serial != entry->serial))
         return FALSE;
     entry->snapshot = number;
     return TRUE;
@@ -217,9 +239,15 @@ static gboolean resolve(Fetch *fetch)
 {
     if (!fetch->is_file)
         return TRUE;
+    g_auto(Found) found = {0};
     if (find_file(fetch->serve, serve_catalog(fetch->snapshot, fetch->view), fetch->route, fetch->path,
-                  &fetch->place, &fetch->file))
+                  &found)) {
+        catalog_pack_unref(fetch->former);
+        fetch->former = g_steal_pointer(&found.former);
+        fetch->place = found.place;
+        fetch->file = found.file;
         return TRUE;
+    }
     refuse_all(fetch, view_request_refusal(fetch->view, 404), NULL);
     return FALSE;
 }

@@ -161,6 +161,14 @@ static void log_counts(const Publisher *publisher, const char *event)
               "index_ms", index_ms, NULL);
 }
 
+/* A few at a time, so that other orders need not wait for all of them. */
+static void run_former(gpointer data, gboolean cancelled)
+{
+    Publisher *publisher = data;
+    if (!cancelled && !g_atomic_int_get(&publisher->closing) && publisher_take_former(publisher))
+        actor_post(publisher->indexer, run_former, publisher);
+}
+
 static void run_first(gpointer data, gboolean cancelled)
 {
     Publisher *publisher = data;
@@ -173,6 +181,7 @@ static void run_first(gpointer data, gboolean cancelled)
         log_error_event(LOG_ERROR, "first-scan-failed", error, NULL);
     if (publisher->ready_func != NULL)
         publisher->ready_func(publisher->ready_user);
+    actor_post(publisher->indexer, run_former, publisher);
 }
 
 static gboolean has_serial(const Catalog *catalog, const ScanJob *job)
@@ -215,6 +224,8 @@ static void run_scan(gpointer data, gboolean cancelled)
     g_autofree Order *order = data;
     ScanJob *job = order->job;
     gboolean wanted = !cancelled && !g_atomic_int_get(&order->publisher->closing);
+    if (wanted && job->stale_serial != 0 && job->path != NULL)
+        former_drop(order->publisher->former, job->path, job->stale_serial);
     if (wanted && !already_scanned(order->publisher, job)) {
         if (!carry_out_scan(order->publisher, job))
             log_error_event(LOG_WARNING, "scan-failed", job->error, "path", job->path, NULL);
@@ -328,6 +339,7 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Ac
     publisher->local = catalog_new_empty();
     publisher->mirrored = mirrored_new();
     publisher->holdings = holdings_new();
+    publisher->former = former_new();
     return publisher;
 }
 
@@ -353,6 +365,8 @@ void publisher_free(Publisher *publisher)
     read_tokens_free(publisher->read_tokens);
     g_free(publisher->read_tokens_path);
     holdings_free(publisher->holdings);
+    former_free(publisher->former);
+    g_clear_pointer(&publisher->waiting_former, g_ptr_array_unref);
     trust_list_unref(publisher->trust);
     g_mutex_clear(&publisher->lock);
     g_free(publisher);
@@ -398,6 +412,12 @@ void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs)
 {
     g_assert(publisher->index == NULL && publisher->waiting == NULL);
     publisher->waiting = packs;
+}
+
+void publisher_set_former(Publisher *publisher, GPtrArray *packs)
+{
+    g_assert(publisher->index == NULL && publisher->waiting_former == NULL);
+    publisher->waiting_former = packs;
 }
 
 void publisher_mirror(Publisher *publisher, MirrorJob *job)
@@ -460,4 +480,9 @@ void publisher_info(Publisher *publisher, PublisherInfo *ret)
 Holdings *publisher_holdings(const Publisher *publisher)
 {
     return publisher->holdings;
+}
+
+Former *publisher_former(const Publisher *publisher)
+{
+    return publisher->former;
 }

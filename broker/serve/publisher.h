@@ -27,6 +27,7 @@
 #include "broker/net/actor.h"
 #include "broker/search/search.h"
 #include "broker/serve/exchange_writer.h"
+#include "broker/serve/former.h"
 #include "broker/serve/views.h"
 #include "mirror/catalog/holdings.h"
 #include "mirror/store/mirror_db.h"
@@ -122,6 +123,10 @@ void publisher_set_views(Publisher *publisher, ViewKeeper *keeper, ReadTokens *t
 void publisher_scan(Publisher *publisher, ScanJob *job);
 /* What is mirrored at the start, of MirroredPack * (taken over). Before publisher_start. */
 void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs);
+/* What was served before at public paths and is still in the store (of MirroredPack *, newest first of each
+ * path; taken over). Once the broker is ready they can be had by hash; what is replaced later is added by
+ * itself. Before publisher_start. */
+void publisher_set_former(Publisher *publisher, GPtrArray *packs);
 
 /* A change of what is mirrored. */
 typedef struct {
@@ -165,3 +170,4 @@ SearchIndex *publisher_index(const Publisher *publisher);
 void publisher_info(Publisher *publisher, PublisherInfo *ret);
 /* What can be asked for by hash; lives as long as the publisher. */
 Holdings *publisher_holdings(const Publisher *publisher);
+Former *publisher_former(const Publisher *publisher);

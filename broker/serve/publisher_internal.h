@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "broker/serve/former.h"
 #include "broker/serve/mirrored.h"
 #include "broker/serve/publisher.h"
 
@@ -25,12 +26,14 @@ struct Publisher {
     Actor *indexer;
     SearchIndex *index;
     Holdings *holdings;
+    Former *former;
     /* Indexer only: */
     guint64 numbers;           /* given out */
     TrustList *trust;          /* for the next snapshot */
     Catalog *local;            /* the places of the packs directory, judged: what scans compare with */
     Mirrored *mirrored;        /* the others; Snapshot.catalog and .hidden are made of both */
     GPtrArray *waiting;        /* of MirroredPack *: to be taken at the next occasion; or NULL */
+    GPtrArray *waiting_former; /* of MirroredPack *, newest first of each path: to be taken after the start */
     HashStore *hashes;         /* NULL: there is none, everything is hashed at every start */
     HashStore *release_hashes; /* the same for the release store; opened when there is something in it */
     gboolean release_hashes_tried;
@@ -109,3 +112,5 @@ void publisher_take_waiting(Publisher *publisher, Change *change);
 gboolean publisher_mirror_again(Publisher *publisher, const char *path, guint64 serial, GError **error);
 /* Carries a job out but for the answer. */
 void publisher_run_mirror(Publisher *publisher, MirrorJob *job);
+/* Takes some of the former releases that wait. FALSE when there are no more. */
+gboolean publisher_take_former(Publisher *publisher);

@@ -10,6 +10,8 @@
 #include "broker/log.h"
 #include "mirror/store/release_take.h"
 
+#define FORMER_BATCH 64 /* releases that are taken between other orders */
+
 /* --- Jobs --- */
 
 static void mirror_problem_free(gpointer data)
@@ -56,12 +58,32 @@ static GPtrArray *latest_of(GPtrArray *records)
     return latest;
 }
 
+/* How many former releases of a path can still be had by hash. */
+static guint former_count(const Publisher *publisher)
+{
+    return MIN(publisher->current->config->releases_kept, MIRROR_KEEP_MAX) - 1;
+}
+
+/* What has been served at a path so far can be had by hash for a while, unless nothing public is left there.
+ */
+static void keep_former(Publisher *publisher, const MirroredPack *record)
+{
+    CatalogPack *old = mirrored_place(publisher->mirrored, record->path, /* is_private= */ FALSE);
+    const MirroredPack *was = mirrored_record(publisher->mirrored, record->path, /* is_private= */ FALSE);
+    if (record->withdrawn)
+        former_forget(publisher->former, record->path);
+    else if (old != NULL && memcmp(was->digest, record->digest, SHA256_BYTES) != 0)
+        former_put(publisher->former, old, was, former_count(publisher));
+}
+
 /* Forgets where a path has been served from so far. */
 static void give_up(Publisher *publisher, const MirroredPack *record, GPtrArray *gone)
 {
     const CatalogPack *old = mirrored_place(publisher->mirrored, record->path, record->is_private);
     if (old != NULL)
         g_ptr_array_add(gone, g_strdup(old->disk));
+    if (!record->is_private)
+        keep_former(publisher, record);
 }
 
 static void note_time(Publisher *publisher)
@@ -99,8 +121,9 @@ static void take_records(Publisher *publisher, GPtrArray *records, Change *chang
         else
             g_ptr_array_add(present, record);
     }
-    g_autoptr(GPtrArray) taken =
-        release_take_all(change->root, present, publisher->release_hashes, publisher_threads(publisher));
+    ReleaseTakeOptions options = {.threads = publisher_threads(publisher),
+                                  .known = publisher->release_hashes};
+    g_autoptr(GPtrArray) taken = release_take_all(change->root, present, &options);
     put_all(publisher, present, taken, change, problems);
     gboolean loaded = publisher->release_hashes != NULL && hash_store_is_loaded(publisher->release_hashes);
     g_autoptr(GHashTable) whole = loaded ? mirrored_disks(publisher->mirrored) : NULL;
@@ -124,6 +147,42 @@ void publisher_take_waiting(Publisher *publisher, Change *change)
         return;
     open_release_hashes(publisher);
     take_records(publisher, records, change, NULL);
+}
+
+/* --- Former releases --- */
+
+/* Those that wait, as long as another release is served at their path; at most FORMER_BATCH. Borrowed from
+ * `ret_owner`. */
+static GPtrArray *next_former(Publisher *publisher, GPtrArray *ret_owner)
+{
+    GPtrArray *records = g_ptr_array_new();
+    for (guint i = 0; i < MIN(publisher->waiting_former->len, FORMER_BATCH); i++) {
+        MirroredPack *record = mirrored_pack_copy(g_ptr_array_index(publisher->waiting_former, i));
+        const MirroredPack *now = mirrored_record(publisher->mirrored, record->path, /* is_private= */ FALSE);
+        g_ptr_array_add(ret_owner, record);
+        if (!record->is_private && now != NULL && memcmp(now->digest, record->digest, SHA256_BYTES) != 0)
+            g_ptr_array_add(records, record);
+    }
+    g_ptr_array_remove_range(publisher->waiting_former, 0, ret_owner->len);
+    return records;
+}
+
+gboolean publisher_take_former(Publisher *publisher)
+{
+    if (publisher->waiting_former == NULL || publisher->current->root == NULL)
+        return FALSE;
+    g_autoptr(GPtrArray) owner = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    g_autoptr(GPtrArray) records = next_former(publisher, owner);
+    ReleaseTakeOptions options = {.threads = publisher_threads(publisher), .as_signed = TRUE};
+    g_autoptr(GPtrArray) taken = release_take_all(publisher->current->root, records, &options);
+    g_autoptr(GPtrArray) verdicts = mirrored_verdicts(
+        taken, records, publisher->trust, g_get_real_time() / G_USEC_PER_SEC, publisher_threads(publisher));
+    for (guint i = 0; i < records->len; i++)
+        former_put_older(publisher->former, g_ptr_array_index(verdicts, i), g_ptr_array_index(records, i),
+                         former_count(publisher));
+    if (publisher->waiting_former->len == 0)
+        g_clear_pointer(&publisher->waiting_former, g_ptr_array_unref);
+    return publisher->waiting_former != NULL;
 }
 
 /* --- Orders --- */

@@ -82,8 +82,9 @@ void publisher_judge_and_publish(Publisher *publisher)
     change_init(&change, publisher);
     change.full = TRUE;
     judge_local(publisher, &change);
-    mirrored_judge(publisher->mirrored, publisher->trust, g_get_real_time() / G_USEC_PER_SEC,
-                   publisher_threads(publisher), &change.touch);
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    mirrored_judge(publisher->mirrored, publisher->trust, now, publisher_threads(publisher), &change.touch);
+    former_judge(publisher->former, publisher->trust, now, publisher_threads(publisher));
     note_judging(publisher, began_us, TRUE);
     change_merge(&change, publisher);
     change_publish(&change, publisher, &error);

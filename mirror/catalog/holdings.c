@@ -137,6 +137,11 @@ static const CatalogPack *as_in(const Catalog *catalog, const CatalogPack *pack)
     return place != NULL && place->serial == pack->serial && place->file_count > 0 ? place : NULL;
 }
 
+static const CatalogFile *signature_of(const CatalogPack *pack)
+{
+    return catalog_pack_file(pack, "manifest.sig", strlen("manifest.sig"));
+}
+
 gboolean holdings_find_file(Holdings *holdings, const Catalog *catalog, const guint8 sha256[32],
                             const CatalogPack **ret_pack, const CatalogFile **ret_file)
 {
@@ -173,6 +178,38 @@ gboolean holdings_find_release(Holdings *holdings, const Catalog *catalog, const
     }
     pthread_mutex_unlock(&holdings->lock);
     *ret_pack = found;
-    *ret_file = found != NULL ? catalog_pack_file(found, "manifest.sig", strlen("manifest.sig")) : NULL;
+    *ret_file = found != NULL ? signature_of(found) : NULL;
     return *ret_file != NULL;
+}
+
+CatalogPack *holdings_take_file(Holdings *holdings, const guint8 sha256[32], const CatalogFile **ret_file)
+{
+    CatalogFile probe = {.name = NULL};
+    memcpy(probe.sha256, sha256, sizeof probe.sha256);
+    CatalogPack *taken = NULL;
+    pthread_mutex_lock(&holdings->lock);
+    GTreeNode *node = g_tree_lower_bound(holdings->files, &probe);
+    const CatalogFile *file = node != NULL ? g_tree_node_key(node) : NULL;
+    if (file != NULL && memcmp(file->sha256, sha256, sizeof file->sha256) == 0) {
+        taken = catalog_pack_ref(g_tree_node_value(node));
+        *ret_file = file;
+    }
+    pthread_mutex_unlock(&holdings->lock);
+    return taken;
+}
+
+CatalogPack *holdings_take_release(Holdings *holdings, const guint8 digest[32], const CatalogFile **ret_file)
+{
+    CatalogPack probe = {.path = NULL};
+    memcpy(probe.release.digest, digest, sizeof probe.release.digest);
+    g_autoptr(CatalogPack) taken = NULL;
+    pthread_mutex_lock(&holdings->lock);
+    GTreeNode *node = g_tree_lower_bound(holdings->releases, &probe);
+    if (node != NULL)
+        taken = catalog_pack_ref(g_tree_node_value(node));
+    pthread_mutex_unlock(&holdings->lock);
+    if (taken == NULL || memcmp(taken->release.digest, digest, sizeof taken->release.digest) != 0)
+        return NULL;
+    *ret_file = signature_of(taken);
+    return *ret_file != NULL ? g_steal_pointer(&taken) : NULL;
 }

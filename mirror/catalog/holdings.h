@@ -40,3 +40,8 @@ gboolean holdings_find_file(Holdings *holdings, const Catalog *catalog, const gu
 /* manifest.sig of a release of that digest that `catalog` serves. */
 gboolean holdings_find_release(Holdings *holdings, const Catalog *catalog, const guint8 digest[32],
                                const CatalogPack **ret_pack, const CatalogFile **ret_file);
+
+/* The same of Holdings that go with no catalog: any pack that has it, a new reference, or NULL. The file is
+ * borrowed from it. */
+CatalogPack *holdings_take_file(Holdings *holdings, const guint8 sha256[32], const CatalogFile **ret_file);
+CatalogPack *holdings_take_release(Holdings *holdings, const guint8 digest[32], const CatalogFile **ret_file);

@@ -139,6 +139,24 @@ GPtrArray *mirror_db_served(MirrorDb *mirror, GError **error)
     return statement != NULL ? packs_of_rows(statement, error) : NULL;
 }
 
+GPtrArray *mirror_db_former(MirrorDb *mirror, guint keep, GError **error)
+{
+    g_autoptr(DbStatement) statement =
+        db_prepare(mirror->db,
+                   "SELECT path, 0, 1, source, installed, digest, zeroblob(32), policy, '', '', '', '', ''"
+                   " FROM (SELECT releases.path, held.source, releases.installed, releases.digest,"
+                   "   held.policy, held.digest AS present, releases.number,"
+                   "   row_number() OVER (PARTITION BY releases.path ORDER BY releases.number DESC) AS age"
+                   "  FROM releases JOIN held ON held.path = releases.path AND held.is_private = 0"
+                   "  WHERE releases.is_private = 0 AND held.served = 1)"
+                   " WHERE age <= ? AND digest <> present ORDER BY path, number DESC",
+                   error);
+    if (statement == NULL)
+        return NULL;
+    db_bind_integer(statement, 1, keep);
+    return packs_of_rows(statement, error);
+}
+
 GPtrArray *mirror_served_by(MirrorDb *mirror, const char *source, GError **error)
 {
     g_autoptr(DbStatement) statement =

@@ -50,6 +50,10 @@ gboolean mirror_db_held(MirrorDb *db, const char *path, gboolean is_private, Mir
                         GError **error);
 /* All that is to be served (not withdrawn, of a source that is still there), of MirroredPack *, owned. */
 GPtrArray *mirror_db_served(MirrorDb *db, GError **error);
+/* What was installed at public paths before what is served there now: of each the last `keep` releases but
+ * that one, newest first, of MirroredPack *, owned. Of a record `path`, `digest`, `source` and `policy` (both
+ * as of what is served) and `installed_s` are known, the rest is empty. */
+GPtrArray *mirror_db_former(MirrorDb *db, guint keep, GError **error);
 
 /* --- What a sync reports --- */
 

@@ -13,6 +13,7 @@
 
 #include "mirror/store/pack_dir.h"
 #include "mirror/store/pack_hash.h"
+#include "mirror/store/pack_scan.h"
 #include "schema/index_rows.h"
 #include "schema/limits.h"
 #include "schema/manifest.h"
@@ -508,6 +509,31 @@ static CatalogPack *new_place(const Order *order)
     return pack;
 }
 
+/* What manifest.sig does not list has no hash, as if it could not be read; it itself was read. */
+static void hash_as_signed(CatalogPack *pack)
+{
+    for (guint i = 0; i < pack->file_count; i++) {
+        CatalogFile *file = &pack->files[i];
+        gboolean is_signature = strcmp(file->name, "manifest.sig") == 0 && pack->signature != NULL;
+        if (is_signature)
+            g_bytes_unref(pack_file_served_form(file, pack->signature, file->sha256, NULL));
+        else if (file->has_signed_hash)
+            memcpy(file->sha256, file->signed_sha256, sizeof file->sha256);
+        file->has_sha256 = is_signature || file->has_signed_hash;
+        file->served_size = (guint32)file->identity.size;
+    }
+}
+
+static gboolean hash_place(const Order *order, CatalogPack *pack, GError **error)
+{
+    if (order->release != NULL && order->release->as_signed) {
+        hash_as_signed(pack);
+        return TRUE;
+    }
+    return (order->known != NULL && hash_store_fill(order->known, pack)) ||
+           pack_hash_files(order->root_fd, pack, error);
+}
+
 /* NULL with CONFLICT when the place changed since the survey. */
 static CatalogPack *read_place(Reader *reader, const Order *order, GError **error)
 {
@@ -520,8 +546,7 @@ static CatalogPack *read_place(Reader *reader, const Order *order, GError **erro
         return NULL;
     warn_of_case_collisions(reader->survey);
     finish(reader);
-    gboolean known = order->known != NULL && hash_store_fill(order->known, pack);
-    if (order->hash && !known && !pack_hash_files(order->root_fd, pack, error))
+    if (order->hash && !hash_place(order, pack, error))
         return NULL;
     return g_steal_pointer(&pack);
 }

@@ -49,6 +49,8 @@ typedef struct {
     const char *directory; /* its name below the directory of releases */
     const char *source;
     gboolean is_private;
+    gboolean as_signed; /* take the hashes of files from manifest.sig instead of reading them: whoever serves
+                           a file compares it with its hash anyway */
 } PackPlaceRelease;
 
 /* Takes a release with the hashes of its files, as above; `root_fd` -1: there are none. Never NULL: one that

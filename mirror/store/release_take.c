@@ -7,7 +7,7 @@
 typedef struct {
     PackRoot *root;
     GPtrArray *records;
-    const HashStore *known;
+    const ReleaseTakeOptions *options;
     CatalogPack **taken; /* a slot for each record */
     gint next;           /* atomic */
 } Session;
@@ -16,10 +16,11 @@ static CatalogPack *take(const Session *session, const MirroredPack *record)
 {
     char directory[SHA256_HEX_CHARS + 1];
     hex_encode(record->digest, SHA256_BYTES, directory);
-    PackPlaceRelease release = {record->path, directory, record->source, record->is_private};
+    PackPlaceRelease release = {record->path, directory, record->source, record->is_private,
+                                session->options->as_signed};
     return pack_place_take_release(pack_root_fd(session->root, PACK_ROOT_RELEASES),
                                    pack_root_path(session->root, PACK_ROOT_RELEASES), &release,
-                                   session->known);
+                                   session->options->known);
 }
 
 static gpointer take_some(gpointer data)
@@ -33,12 +34,12 @@ static gpointer take_some(gpointer data)
     }
 }
 
-GPtrArray *release_take_all(PackRoot *root, GPtrArray *records, const HashStore *known, guint threads)
+GPtrArray *release_take_all(PackRoot *root, GPtrArray *records, const ReleaseTakeOptions *options)
 {
     g_autofree CatalogPack **taken = g_new0(CatalogPack *, records->len + 1);
-    Session session = {.root = root, .records = records, .known = known, .taken = taken};
+    Session session = {.root = root, .records = records, .options = options, .taken = taken};
     g_autoptr(GPtrArray) helpers = g_ptr_array_new();
-    for (guint i = 1; i < MIN(threads, records->len); i++) {
+    for (guint i = 1; i < MIN(options->threads, records->len); i++) {
         GThread *helper = g_thread_try_new("take", take_some, &session, NULL);
         if (helper != NULL)
             g_ptr_array_add(helpers, helper);

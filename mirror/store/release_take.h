@@ -9,7 +9,12 @@
 #include "mirror/store/mirror_db.h"
 #include "mirror/store/pack_root.h"
 
-/* The place of each record (of MirroredPack *), in the same order, in a new array that owns them. Hashes that
- * `known` (may be NULL) has are not worked out again. A release that is not there, or cannot be read, is a
- * place with that as its problem. `threads` ≥ 1. */
-GPtrArray *release_take_all(PackRoot *root, GPtrArray *records, const HashStore *known, guint threads);
+typedef struct {
+    guint threads;          /* ≥ 1 */
+    const HashStore *known; /* hashes that it has are not worked out again; may be NULL */
+    gboolean as_signed;     /* as in PackPlaceRelease */
+} ReleaseTakeOptions;
+
+/* The place of each record (of MirroredPack *), in the same order, in a new array that owns them. A release
+ * that is not there, or cannot be read, is a place with that as its problem. */
+GPtrArray *release_take_all(PackRoot *root, GPtrArray *records, const ReleaseTakeOptions *options);

@@ -641,6 +641,122 @@ static void test_first_scan_fails(World *world, gconstpointer data G_GNUC_UNUSED
     assert_secret(world, "b", "conspiracy");
 }
 
+/* --- Former releases --- */
+
+static gboolean has_former(World *world, const MirroredPack *record)
+{
+    const CatalogFile *file = NULL;
+    g_autoptr(CatalogPack) pack =
+        former_find_release(publisher_former(world->publisher), record->digest, &file);
+    g_assert_true(pack == NULL || strcmp(file->name, "manifest.sig") == 0);
+    return pack != NULL;
+}
+
+/* The file of that text, read from the store; NULL when it cannot be had. */
+static char *former_page(World *world, const char *word)
+{
+    guint8 hash[SHA256_BYTES];
+    g_autofree char *text = g_strdup_printf("# One\n\n%s is here.\n", word);
+    sha256(text, strlen(text), hash);
+    const CatalogFile *file = NULL;
+    g_autoptr(CatalogPack) pack = former_find_file(publisher_former(world->publisher), hash, &file);
+    if (pack == NULL)
+        return NULL;
+    g_autoptr(Snapshot) snapshot = publisher_acquire(world->publisher);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) bytes = pack_root_read(snapshot->root, pack, file, &error);
+    g_assert_no_error(error);
+    gsize len = 0;
+    const char *data = g_bytes_get_data(bytes, &len);
+    return g_strndup(data, len);
+}
+
+static void test_former(World *world, gconstpointer data G_GNUC_UNUSED)
+{
+    start(world);
+    g_autoptr(MirroredPack) first = release_of(world, "a", FALSE, "1.0.0", "apple");
+    g_autoptr(MirroredPack) second = release_of(world, "a", FALSE, "1.1.0", "apricot");
+    mirror(world, mirrored_pack_copy(first), NULL);
+    g_assert_false(has_former(world, first));
+    mirror(world, mirrored_pack_copy(second), NULL);
+    g_assert_true(has_former(world, first));
+    g_assert_false(has_former(world, second));
+    g_autofree char *page = former_page(world, "apple");
+    g_assert_cmpstr(page, ==, "# One\n\napple is here.\n");
+    g_autofree char *shown = former_page(world, "apricot");
+    g_assert_null(shown); /* that one is in the catalog */
+    /* Only so many. */
+    for (guint i = 0; i < world->config->releases_kept - 1; i++) {
+        g_autofree char *version = g_strdup_printf("2.%u.0", i);
+        mirror(world, release_of(world, "a", FALSE, version, version), NULL);
+    }
+    g_assert_false(has_former(world, first));
+    g_assert_true(has_former(world, second));
+    /* With the pack they go. */
+    mirror(world, withdrawal(second), NULL);
+    g_assert_false(has_former(world, second));
+    /* Nothing private is ever among them. */
+    g_autoptr(MirroredPack) secret = release_of(world, "s", TRUE, "1.0.0", "conspiracy");
+    mirror(world, mirrored_pack_copy(secret), NULL);
+    mirror(world, release_of(world, "s", TRUE, "1.1.0", "cabal"), NULL);
+    g_assert_false(has_former(world, secret));
+}
+
+static void test_former_revoked(World *world, gconstpointer data G_GNUC_UNUSED)
+{
+    start(world);
+    g_autoptr(MirroredPack) first = release_of(world, "a", FALSE, "1.0.0", "apple");
+    mirror(world, mirrored_pack_copy(first), NULL);
+    mirror(world, release_of(world, "a", FALSE, "1.1.0", "apricot"), NULL);
+    /* Another verdict that lets it be served changes nothing. */
+    write_trust(world, "  until: 2100-01-01\n");
+    publisher_reload(world->publisher, world->config);
+    scan(world, NULL, 0, FALSE);
+    g_assert_true(has_former(world, first));
+    g_autofree char *page = former_page(world, "apple");
+    g_assert_nonnull(page);
+    write_trust(world, "  revoked: true\n");
+    publisher_reload(world->publisher, world->config);
+    wait_refused(world, "a");
+    g_assert_false(has_former(world, first));
+    g_autofree char *gone = former_page(world, "apple");
+    g_assert_null(gone);
+}
+
+/* After a start they are taken by what their manifest.sig says. */
+static void test_former_at_start(World *world, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autoptr(MirroredPack) present = release_of(world, "a", FALSE, "1.2.0", "apricot");
+    g_autoptr(MirroredPack) former = release_of(world, "a", FALSE, "1.1.0", "apple");
+    g_autoptr(MirroredPack) elsewhere = release_of(world, "b", FALSE, "1.1.0", "berry");
+    g_autoptr(MirroredPack) gone = record_new("a", FALSE, (const guint8 *)"12345678901234567890123456789012");
+    GPtrArray *first = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    g_ptr_array_add(first, mirrored_pack_copy(present));
+    publisher_set_mirrored(world->publisher, first);
+    GPtrArray *kept = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    g_ptr_array_add(kept, mirrored_pack_copy(gone));
+    for (guint i = 0; i < 100; i++) /* more than are taken at once */
+        g_ptr_array_add(kept, mirrored_pack_copy(elsewhere));
+    g_ptr_array_add(kept, mirrored_pack_copy(present));
+    g_ptr_array_add(kept, mirrored_pack_copy(former));
+    publisher_set_former(world->publisher, kept);
+    start(world);
+    for (gint64 end_us = g_get_monotonic_time() + WAIT_US; !has_former(world, former); g_usleep(1000))
+        g_assert_cmpint(g_get_monotonic_time(), <, end_us);
+    g_autofree char *page = former_page(world, "apple");
+    g_assert_cmpstr(page, ==, "# One\n\napple is here.\n");
+    g_assert_false(has_former(world, elsewhere));
+    g_assert_false(has_former(world, gone));
+    g_assert_false(has_former(world, present));
+    /* Who could not read it says so. */
+    const CatalogFile *file = NULL;
+    g_autoptr(CatalogPack) pack =
+        former_find_release(publisher_former(world->publisher), former->digest, &file);
+    g_assert_true(file->has_sha256);
+    scan(world, "a", pack->serial, TRUE);
+    g_assert_false(has_former(world, former));
+}
+
 static void add(const char *name, void (*function)(World *, gconstpointer))
 {
     g_autofree char *path = g_strconcat("/publisher/", name, NULL);
@@ -664,5 +780,8 @@ int main(int argc, char **argv)
     add("linked", test_linked);
     add("warm-start", test_warm_start);
     add("first-scan-fails", test_first_scan_fails);
+    add("former", test_former);
+    add("former-revoked", test_former_revoked);
+    add("former-at-start", test_former_at_start);
     return g_test_run();
 }

@@ -569,6 +569,45 @@ static gboolean reaches(Fixture *fixture, guint keep, guint8 content)
     return g_hash_table_contains(reachable, key);
 }
 
+/* Their first digits, in order. */
+static char *former(Fixture *fixture, guint keep)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) packs = mirror_db_former(fixture->db, keep, &error);
+    g_assert_no_error(error);
+    GString *digits = g_string_new(NULL);
+    for (guint i = 0; i < packs->len; i++) {
+        const MirroredPack *pack = g_ptr_array_index(packs, i);
+        g_assert_cmpstr(pack->path, ==, "history/rome");
+        g_assert_cmpstr(pack->source, ==, "a");
+        g_assert_false(pack->is_private || pack->withdrawn);
+        g_string_append_printf(digits, "%u", pack->digest[0]);
+    }
+    return g_string_free(digits, FALSE);
+}
+
+static void test_former(void)
+{
+    g_auto(Fixture) fixture = {0};
+    fixture_init(&fixture);
+    SOURCES(&fixture, "a", "b");
+    for (guint i = 1; i <= 5; i++) {
+        g_autofree char *version = g_strdup_printf("1.%u.0", i);
+        apply(&fixture, "a", installed(version, (guint8)i));
+    }
+    SyncResult *secret = installed("9.0.0", 9);
+    secret->pack->is_private = TRUE;
+    apply(&fixture, "b", secret);
+    g_autofree char *all = former(&fixture, 100), *three = former(&fixture, 3), *one = former(&fixture, 1);
+    g_assert_cmpstr(all, ==, "4321");
+    g_assert_cmpstr(three, ==, "43");
+    g_assert_cmpstr(one, ==, "");
+    /* Nothing of a path that is not served. */
+    SOURCES(&fixture, "b");
+    g_autofree char *none = former(&fixture, 100);
+    g_assert_cmpstr(none, ==, "");
+}
+
 static void test_reachable(void)
 {
     g_auto(Fixture) fixture = {0};
@@ -901,6 +940,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mirror-db/ends-and-alarms", test_ends_and_alarms);
     g_test_add_func("/mirror-db/history-pages", test_history_pages);
     g_test_add_func("/mirror-db/history-is-bounded", test_history_is_bounded);
+    g_test_add_func("/mirror-db/former", test_former);
     g_test_add_func("/mirror-db/reachable", test_reachable);
     g_test_add_func("/mirror-db/random-histories", test_random_histories);
     g_test_add_func("/mirror-db/killed", test_killed);

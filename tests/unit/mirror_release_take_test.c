@@ -35,7 +35,8 @@ static CatalogPack *take(PackRoot *root, const char *path, const char *hex, cons
     g_autoptr(MirroredPack) record = record_of(path, hex, FALSE);
     g_autoptr(GPtrArray) records = g_ptr_array_new();
     g_ptr_array_add(records, record);
-    g_autoptr(GPtrArray) taken = release_take_all(root, records, known, /* threads= */ 2);
+    g_autoptr(GPtrArray) taken =
+        release_take_all(root, records, &(ReleaseTakeOptions){.threads = 2, .known = known});
     g_assert_cmpuint(taken->len, ==, 1);
     return catalog_pack_ref(taken->pdata[0]);
 }
@@ -76,7 +77,7 @@ static void test_many(Fixture *fixture, gconstpointer data)
         g_autofree char *path = g_strdup_printf("p/%u", i / 2);
         g_ptr_array_add(records, record_of(path, i % 5 == 0 ? OTHER : DIGEST, i % 2 == 1));
     }
-    g_autoptr(GPtrArray) taken = release_take_all(root, records, NULL, /* threads= */ 4);
+    g_autoptr(GPtrArray) taken = release_take_all(root, records, &(ReleaseTakeOptions){.threads = 4});
     g_assert_cmpuint(taken->len, ==, 20);
     for (guint i = 0; i < taken->len; i++) {
         const CatalogPack *pack = taken->pdata[i];
@@ -86,7 +87,7 @@ static void test_many(Fixture *fixture, gconstpointer data)
         g_assert_cmpint(pack->problem == NULL, ==, i % 5 != 0);
     }
     g_autoptr(GPtrArray) none = g_ptr_array_new();
-    g_autoptr(GPtrArray) nothing = release_take_all(root, none, NULL, /* threads= */ 4);
+    g_autoptr(GPtrArray) nothing = release_take_all(root, none, &(ReleaseTakeOptions){.threads = 4});
     g_assert_cmpuint(nothing->len, ==, 0);
 }
 
