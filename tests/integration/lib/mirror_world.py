@@ -245,7 +245,7 @@ class Member(broker.Broker):
             answer = self.ask("GET", f"/v1/mirror/events?after={after}")
             events.extend(answer["events"])
             after = answer["next"]
-            return next((event for event in events if (event["event"], event["source"]) == ("ended", source_name)), None)
+            return next((event for event in events if (event["event"], event["source"]) == ("ended", source_name) and event["wished"]), None)
 
         end = broker.wait_until(ended, f"{self.name} to sync {source_name}")
         if good is not None and end["ok"] != good:
