@@ -61,18 +61,18 @@ void sync_view_clear(SyncView *view)
 /* As much of a clean text as fits into the columns. */
 static char *fit(const char *clean, guint columns)
 {
-    const char *end = clean;
+    gsize len = 0;
 
-    while (*end != '\0') {
-        const char *next = g_utf8_next_char(end);
-        g_autofree char *head = g_strndup(clean, (gsize)(next - clean));
+    while (clean[len] != '\0') {
+        gsize next = len + (gsize)g_utf8_skip[(guchar)clean[len]];
+        g_autofree char *head = g_strndup(clean, next);
 
         if (terminal_width(head) > columns) {
             break;
         }
-        end = next;
+        len = next;
     }
-    return g_strndup(clean, (gsize)(end - clean));
+    return g_strndup(clean, len);
 }
 
 static void erase_rows(SyncView *view)
