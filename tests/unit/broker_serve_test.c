@@ -10,6 +10,7 @@
 #include "broker/net/http_reply.h"
 #include "broker/serve/broker_key.h"
 #include "broker/serve/state.h"
+#include "mirror/store/pack_content.h"
 #include "signing/note.h"
 #include "tests/unit/fake_http.h"
 
@@ -591,6 +592,136 @@ static void test_api(World *world, gconstpointer data G_GNUC_UNUSED)
     check_api(world, HTTP_GET, "/v1/broker/status", good, 200, "\"state\":\"ready\"");
 }
 
+/* --- Mirrored packs --- */
+
+/* A signed pack `m` in the release store, as the mirrors would tell of it. */
+static MirroredPack *release_of(const World *world, const char *version, const char *page)
+{
+    static const guint8 seed[32] = {9};
+    g_autoptr(SecretKey) key = secret_key_from_seed(seed);
+    g_autofree char *staged = g_build_filename(world->dir, "staged", NULL);
+    write_pack(world, "../staged", version, page);
+    g_autoptr(PackContent) content = pack_content_of_directory(staged, /* threads= */ 1, NULL, NULL);
+    ReleaseOptions options = {.path = "m", .signer_name = "Anna", .published_at = "2026-01-02T03:04:05Z"};
+    g_autofree char *text = release_sign(content, &options, key, NULL);
+    g_assert_nonnull(text);
+    write_file(world, "../staged/manifest.sig", text);
+    g_autoptr(ManifestSig) sig = manifest_sig_parse(text, strlen(text), NULL);
+    MirroredPack *record = g_new0(MirroredPack, 1);
+    release_digest(sig, record->digest);
+    char hex[SHA256_HEX_CHARS + 1];
+    hex_encode(record->digest, sizeof record->digest, hex);
+    g_autofree char *releases = g_build_filename(world->dir, "store", "releases", NULL);
+    g_autofree char *installed = g_build_filename(releases, hex, NULL);
+    g_assert_cmpint(g_mkdir_with_parents(releases, 0700), ==, 0);
+    g_assert_cmpint(g_rename(staged, installed), ==, 0);
+    record->path = g_strdup("m");
+    record->source = g_strdup("commons");
+    record->policy = PACK_POLICY_PREFERRED;
+    return record;
+}
+
+static void mirrored(gpointer data, gboolean cancelled G_GNUC_UNUSED)
+{
+    mirror_job_free(data);
+}
+
+/* Takes the record over; returns when it is served. */
+static void mirror(World *world, MirroredPack *record)
+{
+    g_autoptr(Snapshot) before = publisher_acquire(world->serve->publisher);
+    MirrorJob *job = g_new0(MirrorJob, 1);
+    job->packs = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    g_ptr_array_add(job->packs, record);
+    job->reply_to = world->mailbox;
+    job->done = mirrored;
+    publisher_mirror(world->serve->publisher, job);
+    gint64 deadline_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    while (publisher_is_current(world->serve->publisher, before)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline_us);
+        g_usleep(1000);
+    }
+}
+
+static char *blob_target(const char *text)
+{
+    guint8 hash[SHA256_BYTES];
+    char hex[SHA256_HEX_CHARS + 1];
+    sha256(text, strlen(text), hash);
+    hex_encode(hash, sizeof hash, hex);
+    return g_strconcat("/blobs/sha256/", hex, NULL);
+}
+
+static char *release_target(const MirroredPack *record)
+{
+    char hex[SHA256_HEX_CHARS + 1];
+    hex_encode(record->digest, sizeof record->digest, hex);
+    return g_strconcat("/catalog/releases/", hex, NULL);
+}
+
+static void test_mirrored(World *world, gconstpointer data G_GNUC_UNUSED)
+{
+    start(world);
+    g_autoptr(MirroredPack) first = release_of(world, "1.0.0", "the first\n");
+    g_autoptr(MirroredPack) second = release_of(world, "1.1.0", "the second\n");
+    g_autofree char *first_release = release_target(first), *second_release = release_target(second);
+    g_autofree char *first_page = blob_target("the first\n"), *second_page = blob_target("the second\n");
+    mirror(world, mirrored_pack_copy(first));
+    check_get(world, "/packs/m/wiki/concepts/one.md", 200, "the first\n");
+    check_get(world, "/tree/m", 200, "{\"children\":[],\"has_pack\":true}");
+    check_get(world, first_release, 200, NULL);
+    check_get(world, second_release, 404, NULL);
+    mirror(world, mirrored_pack_copy(second));
+    check_get(world, "/packs/m/wiki/concepts/one.md", 200, "the second\n");
+    check_get(world, second_release, 200, NULL);
+    check_get(world, second_page, 200, "the second\n");
+    /* The former release can still be had file by file. */
+    check_get(world, first_release, 200, NULL);
+    check_get(world, first_page, 200, "the first\n");
+    second->withdrawn = TRUE;
+    mirror(world, mirrored_pack_copy(second));
+    check_get(world, "/packs/m/wiki/concepts/one.md", 404, NULL);
+    check_get(world, first_release, 404, NULL);
+    check_get(world, first_page, 404, NULL);
+    check_get(world, second_page, 404, NULL);
+}
+
+/* A former release that the store has no longer, or not as it was, is no longer had; nobody waits for it. */
+static void test_former_damaged(World *world, gconstpointer data G_GNUC_UNUSED)
+{
+    start(world);
+    g_autoptr(MirroredPack) first = release_of(world, "1.0.0", "the first\n");
+    g_autofree char *release = release_target(first), *page = blob_target("the first\n");
+    const char *hex = strrchr(release, '/') + 1;
+    g_autofree char *on_disk = g_strdup_printf("../store/releases/%s/wiki/concepts/one.md", hex);
+    mirror(world, mirrored_pack_copy(first));
+    mirror(world, release_of(world, "1.1.0", "the second\n"));
+    write_file(world, on_disk, "no longer\n");
+    check_get(world, page, 404, NULL);
+    check_get(world, release, 404, NULL);
+}
+
+static void test_status_of_mirrored(World *world, gconstpointer data G_GNUC_UNUSED)
+{
+    start(world);
+    g_autofree char *good =
+        g_strdup_printf("Host: localhost:7666\nAuthorization: Bearer %s", world->serve->api_token);
+    MirroredPack *missing = release_of(world, "1.0.0", "the first\n");
+    memset(missing->digest, 7, sizeof missing->digest);
+    mirror(world, missing);
+    check_api(
+        world, HTTP_GET, "/v1/broker/status", good, 200,
+        "pack 'm', mirrored from 'commons': not served: release 070707070707: is not in the release store");
+    check_api(world, HTTP_GET, "/v1/broker/status", good, 200, "\"source\":\"commons\"");
+    check_api(world, HTTP_GET, "/v1/broker/status", good, 200, "\"mirrored\":1,\"shadowed\":0,\"private\":0");
+    MirroredPack *secret = release_of(world, "1.2.0", "the third\n");
+    secret->is_private = TRUE;
+    memset(secret->digest, 8, sizeof secret->digest);
+    mirror(world, secret);
+    check_api(world, HTTP_GET, "/v1/broker/status", good, 200, "private pack 'm', mirrored from 'commons': ");
+    check_api(world, HTTP_GET, "/v1/broker/status", good, 200, "\"mirrored\":1,\"shadowed\":0,\"private\":1");
+}
+
 /* --- Shutdown --- */
 
 /* Work in flight is dropped without a leak or a late answer; the sanitizers watch. */
@@ -636,6 +767,9 @@ int main(int argc, char **argv)
     add("home", test_home);
     add("metrics-and-log", test_metrics_and_log);
     add("api", test_api);
+    add("mirrored", test_mirrored);
+    add("former-damaged", test_former_damaged);
+    add("status-of-mirrored", test_status_of_mirrored);
     add("shutdown", test_shutdown);
     return g_test_run();
 }
