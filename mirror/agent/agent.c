@@ -75,6 +75,7 @@ static void isolate(int fd)
         g_auto(GStrv) pair = g_strsplit(environment[i], "=", 2);
         g_setenv(pair[0], pair[1], TRUE);
     }
+    prctl(PR_SET_NAME, "kontor-agent", 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (!AGENT_UNDER_SANITIZER) {

@@ -37,10 +37,10 @@ static gboolean spawn(AgentLink *link, const char *program, const char *store_di
                       GError **error)
 {
     const int target = CHILD_FD;
-    const char *argv[] = {program, "agent", "--fd", "3", "--store", store_dir, NULL};
+    const char *argv[] = {program, "kontor", "agent", "--fd", "3", "--store", store_dir, NULL};
     g_auto(GStrv) environment = agent_environment();
     g_autoptr(GError) cause = NULL;
-    GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL;
+    GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_FILE_AND_ARGV_ZERO;
     if (g_spawn_async_with_pipes_and_fds(NULL, argv, (const char *const *)environment, flags, NULL, NULL, -1,
                                          -1, -1, &child_fd, &target, 1, &link->pid, NULL, NULL, NULL, &cause))
         return TRUE;

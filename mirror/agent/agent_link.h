@@ -16,7 +16,7 @@ typedef struct AgentLink AgentLink;
  * empty environment but for what reaching sources needs (proxies, TZ), no other descriptors, and limits of
  * its own. */
 AgentLink *agent_link_start(const char *store_dir, GError **error);
-/* The same with another program, which is called as "PROGRAM agent --fd N --store DIR". */
+/* The same with another program, which is called as "kontor agent --fd N --store DIR". */
 AgentLink *agent_link_start_program(const char *program, const char *store_dir, GError **error);
 /* Kills the process if it still runs, and waits for it. NULL is fine. */
 void agent_link_free(AgentLink *link);
