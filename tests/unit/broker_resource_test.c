@@ -216,6 +216,49 @@ static void test_sandbox(void)
     g_assert_true(g_str_has_prefix(header_of(part, "Content-Security-Policy"), "sandbox;"));
 }
 
+/* What a view answers is marked in every form, whatever the maker asked for, and its tags stay the same. */
+static void test_private(void)
+{
+    static const char *const headers[] = {"Host: x", "Accept-Encoding: gzip", "Range: bytes=0-4"};
+    g_autofree char *text = long_text();
+    g_autoptr(Resource) shared = resource_of(text, TRUE), own = resource_of(text, TRUE);
+    gsize cost = resource_cost(own);
+    resource_make_private(own);
+    g_assert_cmpuint(resource_cost(own), <=, cost + 256);
+    for (guint i = 0; i < G_N_ELEMENTS(headers); i++) {
+        g_autoptr(HttpReply) a = ask(shared, HTTP_GET, headers[i]), b = ask(own, HTTP_GET, headers[i]);
+        g_assert_cmpuint(http_reply_status(a), ==, http_reply_status(b));
+        g_assert_cmpstr(header_of(a, "ETag"), ==, header_of(b, "ETag"));
+        g_assert_cmpstr(header_of(a, "Content-Encoding"), ==, header_of(b, "Content-Encoding"));
+        g_assert_true(g_bytes_equal(http_reply_body(a), http_reply_body(b)));
+        g_assert_null(header_of(a, "Cache-Control"));
+        g_assert_cmpstr(header_of(a, "Vary"), ==, "Accept-Encoding");
+        g_assert_cmpstr(header_of(b, "Cache-Control"), ==, "private");
+        g_assert_cmpstr(header_of(b, "Vary"), ==, "Authorization, Accept-Encoding");
+    }
+    g_autoptr(HttpReply) whole = ask(own, HTTP_GET, "Host: x");
+    g_autofree char *condition = g_strconcat("If-None-Match: ", header_of(whole, "ETag"), NULL);
+    g_autoptr(HttpReply) same = ask(own, HTTP_GET, condition);
+    g_assert_cmpuint(http_reply_status(same), ==, 304);
+    g_assert_cmpstr(header_of(same, "Cache-Control"), ==, "private");
+    g_autoptr(Resource) small = resource_of("x", TRUE);
+    resource_make_private(small);
+    g_autoptr(HttpReply) plain = ask(small, HTTP_GET, "Host: x");
+    g_assert_cmpstr(header_of(plain, "Vary"), ==, "Authorization");
+}
+
+/* Not even "public, immutable", which blobs have, gets past it. */
+static void test_private_wins(void)
+{
+    ResourceOptions options = {.content_type = "text/plain", .cache_control = "public, max-age=31536000"};
+    guint8 digest[SHA256_BYTES] = {0};
+    g_autoptr(GBytes) body = g_bytes_new_static("x", 1);
+    g_autoptr(Resource) resource = resource_new(&options, body, digest);
+    resource_make_private(resource);
+    g_autoptr(HttpReply) reply = ask(resource, HTTP_GET, "Host: x");
+    g_assert_cmpstr(header_of(reply, "Cache-Control"), ==, "private");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -229,5 +272,7 @@ int main(int argc, char **argv)
     g_test_add_func("/broker/resource/if-range", test_if_range);
     g_test_add_func("/broker/resource/empty", test_empty);
     g_test_add_func("/broker/resource/sandbox", test_sandbox);
+    g_test_add_func("/broker/resource/private", test_private);
+    g_test_add_func("/broker/resource/private-wins", test_private_wins);
     return g_test_run();
 }
