@@ -418,6 +418,10 @@ char *config_edit_set(const char *source, const char *text, const char *list, co
         return NULL;
     change.wanted = yamldoc_root(wanted);
     change.members = member;
+    const YamlNode *there = yamlnode_get(change.item, member->key);
+    /* Where nothing changes, the comparison could not tell a right edit from one inside a comment. */
+    if (there != NULL && trees_equal(there, yamlnode_first(change.wanted)))
+        return g_strdup(text);
     char *result = try_ways(&sheet, &change, ways);
     g_autofree char *what = g_strdup_printf("give the item '%s: %s'", member->key, member->yaml);
     return result != NULL ? result : refuse(&sheet, change.item, what, NULL, error);

@@ -58,7 +58,7 @@ static void try_change(const char *text)
     if (set == NULL)
         return;
     g_assert_cmpuint(count_items(set), ==, count_items(text));
-    /* What is there already is replaced by itself. */
+    /* What is there already stays. */
     g_autofree char *again = config_edit_set("k", set, list, "a", &member, &e3);
     g_assert_cmpstr(again, ==, set);
 }
