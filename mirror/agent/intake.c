@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mirror/agent/intake_judge.h"
+#include "mirror/store/pack_content.h"
 #include "schema/limits.h"
 
 #define POLICY_TAG_CHARS 16 /* of the policy's hash, in the identities that mirror.db keeps */
@@ -16,8 +17,9 @@
 struct Intake {
     const SyncJob *job;
     SyncProgress progress;
-    GPtrArray *stagings; /* of Staging * */
-    GPtrArray *results;  /* of SyncResult *, of the same index */
+    GPtrArray *stagings;    /* of Staging * */
+    GPtrArray *results;     /* of SyncResult *, of the same index */
+    GHashTable *unreleased; /* hex digest → path: what this sync brought without a signed release */
     guint64 batch_bytes;
     gint64 batch_began_us; /* of its first pack */
 };
@@ -35,6 +37,7 @@ Intake *intake_new(const SyncJob *job)
     intake->job = job;
     intake->stagings = g_ptr_array_new_with_free_func((GDestroyNotify)staging_free);
     intake->results = g_ptr_array_new_with_free_func((GDestroyNotify)sync_result_free);
+    intake->unreleased = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return intake;
 }
 
@@ -44,6 +47,7 @@ void intake_free(Intake *intake)
         return;
     g_ptr_array_unref(intake->stagings);
     g_ptr_array_unref(intake->results);
+    g_hash_table_unref(intake->unreleased);
     g_free(intake);
 }
 
@@ -189,6 +193,80 @@ static gboolean judge(const Intake *intake, IntakeCase *pack, AcceptVerdict *ret
     return TRUE;
 }
 
+/* --- Digests that do not cover everything --- */
+
+static gboolean tables_are_equal(const GArray *a, const GArray *b)
+{
+    for (guint i = 0; a->len == b->len && i < a->len; i++) {
+        const ManifestSigEntry *left = &g_array_index(a, ManifestSigEntry, i);
+        const ManifestSigEntry *right = &g_array_index(b, ManifestSigEntry, i);
+        if (strcmp(left->name, right->name) != 0 || memcmp(left->sha256, right->sha256, SHA256_BYTES) != 0)
+            return FALSE;
+    }
+    return a->len == b->len;
+}
+
+/* What is installed under the digest is this very pack, with the same signature and further files. */
+static gboolean is_installed_so(const Intake *intake, const char *hex, const IntakeCase *pack)
+{
+    g_autoptr(GBytes) sig = NULL;
+    g_autofree char *path = g_build_filename(release_store_releases_dir(intake->job->store), hex, NULL);
+    g_autoptr(PackContent) content = pack_content_of_directory(path, intake->job->threads, &sig, NULL);
+    gboolean same_sig = sig != NULL && pack->sig != NULL ? g_bytes_equal(sig, pack->sig) : sig == pack->sig;
+    return content != NULL && same_sig && tables_are_equal(content->files, pack->content->files);
+}
+
+static gboolean is_held_with(MirrorDb *db, const char *path, gboolean is_private, const guint8 *digest)
+{
+    g_autoptr(MirroredPack) held = NULL;
+    return mirror_db_held(db, path, is_private, &held, NULL) && held != NULL && !held->withdrawn &&
+           memcmp(held->digest, digest, SHA256_BYTES) == 0;
+}
+
+/* Another pack, or the private one of the same path, is served from what is installed under the digest. */
+static gboolean is_of_others(const Intake *intake, const char *hex, const char *path, const guint8 *digest)
+{
+    MirrorDb *db = intake->job->db;
+    gboolean is_private = intake->job->source->is_private;
+    const char *here = g_hash_table_lookup(intake->unreleased, hex);
+    g_autoptr(GPtrArray) paths = mirror_db_paths_of(db, digest, NULL);
+    if (paths == NULL || (here != NULL && strcmp(here, path) != 0))
+        return TRUE;
+    for (guint i = 0; i < paths->len; i++) {
+        const char *other = g_ptr_array_index(paths, i);
+        if (is_held_with(db, other, !is_private, digest) ||
+            (strcmp(other, path) != 0 && is_held_with(db, other, is_private, digest)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Without a signed release the digest covers manifest and pages, but packs of one digest share a directory.
+ * So what else is in it (the signature of a new key, a picture) is replaced with the pack that it belongs to,
+ * and never under another one, least of all a private one under a public one. FALSE when the store fails. */
+static gboolean settle_unreleased(Intake *intake, const IntakeCase *pack, Staging *staging,
+                                  AcceptVerdict *verdict, GError **error)
+{
+    char hex[SHA256_HEX_CHARS + 1];
+    if (verdict->rule != ACCEPT_OK || verdict->has_release)
+        return TRUE;
+    hex_encode(verdict->digest, SHA256_BYTES, hex);
+    if (g_hash_table_contains(intake->unreleased, hex) && !intake_flush(intake, error))
+        return FALSE;
+    if (release_store_has(intake->job->store, verdict->digest) && !is_installed_so(intake, hex, pack)) {
+        if (is_of_others(intake, hex, pack->path, verdict->digest)) {
+            verdict->rule = ACCEPT_CONFLICT;
+            verdict->reason =
+                g_strdup("another pack has the same pages with another signature or other files "
+                         "beside them; sign both as releases");
+            return TRUE;
+        }
+        staging_set_replacing(staging);
+    }
+    g_hash_table_replace(intake->unreleased, g_strdup(hex), g_strdup(pack->path));
+    return TRUE;
+}
+
 static void take_verdict(MirroredPack *pack, AcceptVerdict *verdict, const char *origin)
 {
     memcpy(pack->digest, verdict->digest, SHA256_BYTES);
@@ -227,7 +305,8 @@ gboolean intake_offer(Intake *intake, const char *path, const char *identity, co
         return FALSE;
     g_autoptr(PackContent) content = staging_content(staging, intake->job->threads, &sig, error);
     IntakeCase pack = {.path = path, .content = content, .sig = sig, .expected_digest = expected_digest};
-    if (content == NULL || !judge(intake, &pack, &verdict, error))
+    if (content == NULL || !judge(intake, &pack, &verdict, error) ||
+        !settle_unreleased(intake, &pack, staging, &verdict, error))
         return FALSE;
     if (verdict.rule == ACCEPT_OK) {
         staging_set_digest(staging, verdict.digest);

@@ -7,7 +7,9 @@
  * What is served is never replaced by something of less standing: neither an unsigned pack nor one by a key
  * that policy merely tolerates replaces what another publisher has signed, and neither takes over a path that
  * another source holds (ACCEPT_HIJACK). Without a signed release a digest covers manifest and pages only; the
- * pack's other files are installed with it, and do not make it another release.
+ * pack's other files are installed with it and do not make it another release; but a pack whose other files
+ * or signature differ from those of another pack of the same digest is refused (ACCEPT_CONFLICT), because
+ * both would be served from one directory.
  *
  * An Intake lives for one sync and belongs to one thread. Accepted packs are gathered and installed in
  * batches; only what is durably in the store is reported. Everything else that a source does (deadline,

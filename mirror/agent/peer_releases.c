@@ -562,7 +562,9 @@ static void begin(Release *release)
         conclude(release);
         return;
     }
-    g_autoptr(GBytes) sig = read_installed_sig(options->job, release->item->digest);
+    /* A digest that is only that of the content does not say whose signature it is. */
+    gboolean has_release = memcmp(release->item->digest, release->item->content_sha256, SHA256_BYTES) != 0;
+    g_autoptr(GBytes) sig = has_release ? read_installed_sig(options->job, release->item->digest) : NULL;
     if (sig != NULL) {
         take_sig(release, sig);
         advance(release);

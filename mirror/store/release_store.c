@@ -138,6 +138,10 @@ static gboolean put_in_place(ReleaseStore *store, Staging *staging, GError **err
         }
         if (errno != ENOTEMPTY && errno != EEXIST)
             break;
+        /* What was there is then in tmp/ under the name of what was staged, and goes with it. */
+        if (staging_is_replacing(staging) &&
+            renameat2(store->tmp_fd, staging_name(staging), store->releases_fd, name, RENAME_EXCHANGE) == 0)
+            return TRUE;
         if (utimensat(store->releases_fd, name, NULL, AT_SYMLINK_NOFOLLOW) == 0)
             return TRUE;
         if (errno != ENOENT)

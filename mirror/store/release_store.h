@@ -59,6 +59,9 @@ PackContent *staging_content(Staging *staging, guint threads, GBytes **ret_sig, 
  * not renamed is removed by staging_free, and what was renamed is collected some day, unless it is installed
  * again. */
 void staging_set_digest(Staging *staging, const guint8 digest[SHA256_BYTES]);
+/* It takes the place, in one step, of a release of its digest that is there already: for digests that do not
+ * cover everything (no signed release). Where the file system cannot do that, what is there stays. */
+void staging_set_replacing(Staging *staging);
 gboolean release_store_install(ReleaseStore *store, GPtrArray *stagings, GError **error);
 
 /* --- Queries --- */

@@ -29,5 +29,6 @@ const guint8 *staging_digest(const Staging *staging);
 const char *staging_label(const Staging *staging);
 /* The directory's time becomes now, which is when the release counts as installed. */
 gboolean staging_stamp(Staging *staging, GError **error);
+gboolean staging_is_replacing(const Staging *staging);
 /* It is no longer in tmp/. */
 void staging_set_installed(Staging *staging);

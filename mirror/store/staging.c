@@ -29,7 +29,7 @@ struct Staging {
     NameSet *names;
     guint files;
     guint64 bytes;
-    gboolean has_digest, is_installed;
+    gboolean has_digest, is_replacing, is_installed;
     guint8 digest[SHA256_BYTES];
 };
 
@@ -300,6 +300,16 @@ void staging_set_digest(Staging *staging, const guint8 digest[SHA256_BYTES])
 {
     memcpy(staging->digest, digest, SHA256_BYTES);
     staging->has_digest = TRUE;
+}
+
+void staging_set_replacing(Staging *staging)
+{
+    staging->is_replacing = TRUE;
+}
+
+gboolean staging_is_replacing(const Staging *staging)
+{
+    return staging->is_replacing;
 }
 
 const char *staging_name(const Staging *staging)

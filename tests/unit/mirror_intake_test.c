@@ -139,7 +139,8 @@ typedef struct {
     const char *text;    /* of its page */
     gboolean no_release; /* only what existing software signs */
     gboolean withdrawn, forged;
-    const char *path; /* in the release; NULL: PATH */
+    const char *picture; /* a file that only a release covers; NULL: none */
+    const char *path;    /* in the release; NULL: PATH */
 } Offer;
 
 static char *sign(const PackContent *content, const Offer *offer)
@@ -170,6 +171,8 @@ static Staging *stage(Intake *intake, const Offer *offer)
     store_world_add(staging, "wiki/index.md",
                     "| File | Title | Summary |\n|---|---|---|\n| concepts/a.md | A | first |\n");
     store_world_add(staging, "wiki/concepts/a.md", offer->text != NULL ? offer->text : "page\n");
+    if (offer->picture != NULL)
+        store_world_add(staging, "wiki/picture.svg", offer->picture);
     if (offer->signer == NOBODY)
         return staging;
     g_autoptr(PackContent) content = staging_content(staging, 1, NULL, &error);
@@ -412,6 +415,84 @@ static void test_not_a_pack(void)
     }
 }
 
+/* --- Digests that do not cover everything --- */
+
+static char *installed_file(const World *world, const SyncResult *result, const char *name)
+{
+    g_autofree char *directory = store_world_release_dir(&world->store, result->pack->digest);
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+    char *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+/* The key was changed, the pages are the same: the new signature must get there. */
+static void test_signed_anew(void)
+{
+    g_auto(World) world;
+    world_init(&world);
+    guint8 digest[SHA256_BYTES];
+    const Offer before = {ANNA, "1.0.0", .no_release = TRUE}, after = {CARLA, "1.0.0", .no_release = TRUE};
+    const SyncResult *result = offer(&world, 0, &before, "a", NULL);
+    memcpy(digest, result->pack->digest, sizeof digest);
+    g_autofree char *old_sig = installed_file(&world, result, "manifest.sig");
+    result = offer(&world, 0, &after, "b", NULL);
+    g_assert_cmpint(result->outcome, ==, OUTCOME_INSTALLED);
+    g_assert_cmpmem(result->pack->digest, SHA256_BYTES, digest, SHA256_BYTES);
+    g_autofree char *new_sig = installed_file(&world, result, "manifest.sig");
+    g_assert_cmpstr(new_sig, !=, old_sig);
+    g_assert_cmpuint(store_world_count(&world.store, "tmp"), ==, 0);
+    g_assert_cmpuint(store_world_count(&world.store, "releases"), ==, 1);
+}
+
+static void test_picture_changes(void)
+{
+    g_auto(World) world;
+    world_init(&world);
+    set_policy(&world, PACK_POLICY_PREFERRED);
+    const Offer before = {NOBODY, "1.0.0", .picture = "old"}, after = {NOBODY, "1.0.0", .picture = "new"};
+    offer(&world, 0, &before, "a", NULL);
+    const SyncResult *result = offer(&world, 0, &after, "b", NULL);
+    g_autofree char *picture = installed_file(&world, result, "wiki/picture.svg");
+    g_assert_cmpstr(picture, ==, "new");
+}
+
+/* A private pack with the same pages must not lend its pictures to the public one, nor the other way round.
+ */
+static void test_private_picture_stays_private(void)
+{
+    g_auto(World) world;
+    world_init(&world);
+    set_policy(&world, PACK_POLICY_PREFERRED);
+    world.sources[1]->is_private = TRUE;
+    const Offer secret = {NOBODY, "1.0.0", .picture = "secret"}, open = {NOBODY, "1.0.0", .picture = "open"};
+    const SyncResult *result = offer(&world, 1, &secret, "a", NULL);
+    g_assert_cmpint(result->outcome, ==, OUTCOME_INSTALLED);
+    result = offer(&world, 0, &open, "b", NULL);
+    g_assert_cmpint(result->outcome, ==, OUTCOME_REFUSED);
+    g_assert_cmpint(result->rule, ==, ACCEPT_CONFLICT);
+    /* What is the same to the last byte may share. */
+    g_assert_cmpint(offer(&world, 0, &secret, "c", NULL)->outcome, ==, OUTCOME_INSTALLED);
+}
+
+static void test_same_pages_twice_in_a_sync(void)
+{
+    g_auto(World) world;
+    g_autoptr(GError) error = NULL;
+    world_init(&world);
+    set_policy(&world, PACK_POLICY_PREFERRED);
+    SyncJob job = job_of(&world, 0);
+    g_autoptr(Intake) intake = intake_new(&job);
+    const Offer one = {NOBODY, "1.0.0", .picture = "one"}, two = {NOBODY, "1.0.0", .picture = "two"};
+    g_assert_true(intake_offer(intake, "a", "1", "", stage(intake, &one), NULL, &error));
+    g_assert_true(intake_offer(intake, "b", "1", "", stage(intake, &two), NULL, &error));
+    g_assert_true(intake_offer(intake, "c", "1", "", stage(intake, &one), NULL, &error));
+    g_assert_true(intake_flush(intake, &error));
+    const SyncOutcome expected[] = {OUTCOME_INSTALLED, OUTCOME_REFUSED, OUTCOME_INSTALLED};
+    for (guint i = 0; i < G_N_ELEMENTS(expected); i++)
+        g_assert_cmpint(((SyncResult *)g_ptr_array_index(world.results, i))->outcome, ==, expected[i]);
+}
+
 /* --- Batches and time --- */
 
 static void test_batches(void)
@@ -550,6 +631,10 @@ int main(int argc, char **argv)
     g_test_add_func("/intake/report", test_report);
     g_test_add_func("/intake/promise", test_promise);
     g_test_add_func("/intake/not-a-pack", test_not_a_pack);
+    g_test_add_func("/intake/signed-anew", test_signed_anew);
+    g_test_add_func("/intake/picture-changes", test_picture_changes);
+    g_test_add_func("/intake/private-picture", test_private_picture_stays_private);
+    g_test_add_func("/intake/same-pages-twice", test_same_pages_twice_in_a_sync);
     g_test_add_func("/intake/batches", test_batches);
     g_test_add_func("/intake/thrown-away", test_thrown_away);
     g_test_add_func("/intake/out-of-time", test_out_of_time);
