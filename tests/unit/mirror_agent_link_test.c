@@ -315,7 +315,7 @@ static void test_real_agent(void)
     g_autoptr(GError) error = NULL;
     world_init(&world, NULL);
     g_autofree char *path = g_build_filename(world.directory, "mirror.db", NULL);
-    g_autoptr(MirrorDb) db = mirror_db_open(path, DB_WRITE, &error);
+    mirror_db_close(mirror_db_open(path, DB_WRITE, &error));
     g_assert_no_error(error);
     g_auto(AgentJob) job;
     fill_job(&job, "commons");
