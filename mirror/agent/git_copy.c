@@ -316,13 +316,16 @@ static gboolean fetch_once(GitCopy *copy, GitId *ret_commit, guint64 *ret_receiv
     fetch.transfer.deadline_us = copy->options->deadline_us;
     fetch.transfer.progress = tell;
     fetch.transfer.user = &fetch;
-    gboolean done = run_fetch(&fetch, ret_commit, error);
+    g_autofree char *tmp = g_build_filename(copy->options->store_dir, "tmp", NULL);
+    gboolean done = (fetch.transfer.over != SOURCE_OVER_SSH || git_ssh_begin(&fetch.transfer, tmp, error)) &&
+                    run_fetch(&fetch, ret_commit, error);
     *ret_received += fetch.transfer.received;
     *ret_blame = fetch.blame_copy;
     if (fetch.remote != NULL)
         git_remote_disconnect(fetch.remote);
     git_remote_free(fetch.remote);
     git_repository_free(fetch.repository);
+    git_ssh_end(&fetch.transfer);
     git_transfer_clear(&fetch.transfer);
     return done;
 }

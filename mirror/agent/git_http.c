@@ -40,8 +40,11 @@ static int fail_curl(HttpStream *stream, CURLcode code)
 {
     GitTransfer *transfer = stream->owner->transfer;
     KontorErrorCode kind = KONTOR_ERROR_IO;
-    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
-        code == CURLE_SSL_CONNECT_ERROR)
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return git_transfer_fail(
+            transfer, KONTOR_ERROR_UNTRUSTED,
+            "the server's certificate is not trusted; name a file with who issued it by ca");
+    if (code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CONNECT_ERROR)
         kind = KONTOR_ERROR_UNTRUSTED;
     else if (code == CURLE_OPERATION_TIMEDOUT)
         kind = KONTOR_ERROR_BUSY;
@@ -81,7 +84,7 @@ static int fail_status(HttpStream *stream, long status)
                                  stream->owner->login.password != NULL
                                      ? "the server refuses the credentials (HTTP status %ld)"
                                      : "the server wants credentials (HTTP status %ld); name a file with "
-                                       "them by token_file or netrc_file",
+                                       "them by token_file or netrc",
                                  status);
     if (status == 404 || status == 410)
         return git_transfer_fail(transfer, KONTOR_ERROR_NOT_FOUND, "no such repository (HTTP status %ld)",

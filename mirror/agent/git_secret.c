@@ -77,20 +77,33 @@ gboolean git_secret_login(const MirrorSource *source, const char *host, GitLogin
     return source->netrc_file == NULL || login_of_netrc(source, host, ret, error);
 }
 
+static char *read_known_hosts(const MirrorSource *source, gsize *ret_len, GError **error)
+{
+    char *text = NULL;
+    if (source->known_hosts_file == NULL) {
+        g_set_error_literal(error, KONTOR_ERROR, KONTOR_ERROR_DENIED,
+                            "name a file with the host's key by known_hosts");
+        return NULL;
+    }
+    return read_file(source->known_hosts_file, LIMIT_KNOWN_HOSTS_BYTES, &text, ret_len, error) ? text : NULL;
+}
+
 gboolean git_secret_host_key(const MirrorSource *source, const char *host, guint port, const void *key,
                              gsize key_len, HostKeyVerdict *ret, GError **error)
 {
-    g_autofree char *text = NULL;
     gsize len = 0;
-    if (source->known_hosts_file == NULL) {
-        g_set_error_literal(error, KONTOR_ERROR, KONTOR_ERROR_DENIED,
-                            "name a file with the host's key by known_hosts_file");
-        return FALSE;
-    }
-    if (!read_file(source->known_hosts_file, LIMIT_KNOWN_HOSTS_BYTES, &text, &len, error))
+    g_autofree char *text = read_known_hosts(source, &len, error);
+    if (text == NULL)
         return FALSE;
     *ret = git_known_hosts_find(text, len, host, port, key, key_len);
     return TRUE;
+}
+
+char *git_secret_host_lines(const MirrorSource *source, const char *host, guint port, GError **error)
+{
+    gsize len = 0;
+    g_autofree char *text = read_known_hosts(source, &len, error);
+    return text != NULL ? git_known_hosts_of(text, len, host, port) : NULL;
 }
 
 /* --- Tokens --- */
@@ -301,22 +314,6 @@ static gboolean line_is_of(TextSpan names, const char *name)
     return names.len > 0 && *names.text == '|' ? hashed_name_fits(names, name) : names_fit(names, name);
 }
 
-/* One line, after the marker. *ret_of_host: it is about the host at all. TRUE when it has the very key. */
-static gboolean line_has_key(TextSpan line, const char *name, const void *key, gsize key_len,
-                             gboolean *ret_of_host)
-{
-    TextSpan names, type, base64;
-    *ret_of_host = FALSE;
-    if (!line_word(&line, &names) || !line_word(&line, &type) || !line_word(&line, &base64) ||
-        !line_is_of(names, name))
-        return FALSE;
-    *ret_of_host = TRUE;
-    gsize found_len = 0;
-    g_autofree char *text = text_span_dup(base64);
-    g_autofree guchar *found = g_base64_decode(text, &found_len);
-    return found_len == key_len && key_len > 0 && memcmp(found, key, key_len) == 0;
-}
-
 /* As known_hosts writes it: a port other than 22 belongs to the name. */
 static char *host_name(const char *host, guint port)
 {
@@ -324,28 +321,80 @@ static char *host_name(const char *host, guint port)
     return g_ascii_strdown(name, -1);
 }
 
+/* A line about a host. */
+typedef struct {
+    gboolean revoked; /* marked so */
+    TextSpan kind, base64;
+} HostLine;
+
+/* TRUE when a line is about the host. Comments, certificate authorities and what makes no sense are about
+ * nobody. */
+static gboolean read_host_line(TextSpan line, const char *name, HostLine *ret)
+{
+    TextSpan rest = line, names;
+    if (memchr(line.text, '\0', line.len) != NULL || !line_word(&rest, &names) || *names.text == '#')
+        return FALSE;
+    ret->revoked = span_is(names, "@revoked");
+    if (*names.text == '@' && (!ret->revoked || !line_word(&rest, &names)))
+        return FALSE;
+    return line_word(&rest, &ret->kind) && line_word(&rest, &ret->base64) && line_is_of(names, name);
+}
+
+/* Steps through the lines about a host, from *at on. */
+static gboolean next_host_line(const char **at, const char *end, const char *name, HostLine *ret)
+{
+    while (*at < end) {
+        const char *newline = memchr(*at, '\n', (gsize)(end - *at));
+        TextSpan line = text_trim_right(*at, (gsize)((newline != NULL ? newline : end) - *at));
+        *at = newline != NULL ? newline + 1 : end;
+        if (line.len > 0 && read_host_line(line, name, ret))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean has_key(const HostLine *line, const void *key, gsize key_len)
+{
+    gsize found_len = 0;
+    g_autofree char *text = text_span_dup(line->base64);
+    g_autofree guchar *found = g_base64_decode(text, &found_len);
+    return found_len == key_len && key_len > 0 && memcmp(found, key, key_len) == 0;
+}
+
 HostKeyVerdict git_known_hosts_find(const char *text, gsize len, const char *host, guint port,
                                     const void *key, gsize key_len)
 {
     g_autofree char *name = host_name(host, port);
     HostKeyVerdict verdict = HOST_KEY_UNKNOWN;
-    for (const char *end = text + len, *at = text, *next; at < end; at = next) {
-        const char *newline = memchr(at, '\n', (gsize)(end - at));
-        next = newline != NULL ? newline + 1 : end;
-        TextSpan line = text_trim_right(at, (gsize)((newline != NULL ? newline : end) - at));
-        TextSpan rest = line, first;
-        if (!line_word(&rest, &first) || *first.text == '#' || memchr(line.text, '\0', line.len) != NULL)
-            continue;
-        gboolean of_host = FALSE, marked = *first.text == '@';
-        if (marked && !span_is(first, "@revoked"))
-            continue;
-        gboolean same = line_has_key(marked ? rest : line, name, key, key_len, &of_host);
-        if (marked && same)
+    HostLine line;
+    for (const char *at = text; next_host_line(&at, text + len, name, &line);) {
+        gboolean same = has_key(&line, key, key_len);
+        if (line.revoked && same)
             return HOST_KEY_REVOKED;
-        if (!marked && same)
+        if (!line.revoked && same)
             verdict = HOST_KEY_KNOWN;
-        else if (!marked && of_host && verdict == HOST_KEY_UNKNOWN)
+        else if (!line.revoked && verdict == HOST_KEY_UNKNOWN)
             verdict = HOST_KEY_OTHER;
     }
     return verdict;
+}
+
+static gboolean is_base64(TextSpan span)
+{
+    for (gsize i = 0; i < span.len; i++)
+        if (!g_ascii_isalnum(span.text[i]) && strchr("+/=", span.text[i]) == NULL)
+            return FALSE;
+    return TRUE;
+}
+
+char *git_known_hosts_of(const char *text, gsize len, const char *host, guint port)
+{
+    g_autofree char *name = host_name(host, port);
+    GString *out = g_string_new(NULL);
+    HostLine line;
+    for (const char *at = text; next_host_line(&at, text + len, name, &line);)
+        if (!line.revoked && is_base64(line.base64))
+            g_string_append_printf(out, "%s %.*s %.*s\n", name, (int)line.kind.len, line.kind.text,
+                                   (int)line.base64.len, line.base64.text);
+    return g_string_free(out, FALSE);
 }

@@ -37,6 +37,10 @@ typedef enum {
 gboolean git_secret_host_key(const MirrorSource *source, const char *host, guint port, const void *key,
                              gsize key_len, HostKeyVerdict *ret, GError **error);
 
+/* The lines of the known_hosts_file that are about the host, as git_known_hosts_of writes them. NULL with
+ * DENIED when it cannot be read. */
+char *git_secret_host_lines(const MirrorSource *source, const char *host, guint port, GError **error);
+
 /* --- Formats --- */
 
 /* The first line without blanks around it. DENIED when it is empty, longer than LIMIT_SECRET_BYTES, or has
@@ -52,3 +56,6 @@ gboolean git_netrc_find(const char *text, gsize len, const char *host, GitLogin 
  * authorities and lines that make no sense are passed over. `key` is the raw public key. */
 HostKeyVerdict git_known_hosts_find(const char *text, gsize len, const char *host, guint port,
                                     const void *key, gsize key_len);
+/* The plain lines about a host ("name kind key"), with the host's own name in place of patterns and hashes:
+ * what less clever readers understand. A new string. */
+char *git_known_hosts_of(const char *text, gsize len, const char *host, guint port);

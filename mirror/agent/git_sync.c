@@ -314,7 +314,7 @@ static gboolean check_read_bytes(GitSync *sync, const GitPack *pack, GError **er
     if (sync->read_bytes <= sync->job->source->bytes_max)
         return TRUE;
     g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY,
-                "more than %" G_GUINT64_FORMAT " bytes; raise the source's bytes to allow it",
+                "more than %" G_GUINT64_FORMAT " bytes; raise max_bytes to allow it",
                 sync->job->source->bytes_max);
     return FALSE;
 }

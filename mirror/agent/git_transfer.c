@@ -73,8 +73,7 @@ gboolean git_transfer_in_time(GitTransfer *transfer)
     if (g_get_monotonic_time() < transfer->deadline_us)
         return TRUE;
     git_transfer_fail(transfer, KONTOR_ERROR_BUSY,
-                      "out of time after %" G_GUINT64_FORMAT
-                      " bytes; allow more time or name a nearer server",
+                      "out of time after %" G_GUINT64_FORMAT " bytes; raise max_time to allow more",
                       transfer->received);
     return FALSE;
 }
@@ -88,7 +87,7 @@ static gboolean check_received(GitTransfer *transfer)
     }
     if (transfer->received > transfer->source->bytes_max) {
         git_transfer_fail(transfer, KONTOR_ERROR_LIMIT,
-                          "sends more than %" G_GUINT64_FORMAT " bytes; raise the source's bytes to allow it",
+                          "sends more than %" G_GUINT64_FORMAT " bytes; raise max_bytes to allow it",
                           transfer->source->bytes_max);
         return FALSE;
     }
@@ -125,68 +124,6 @@ static int choose_transport(git_transport **ret, git_remote *owner, void *payloa
     }
 }
 
-static const char *ssh_user(const GitTransfer *transfer, const char *from_url)
-{
-    if (from_url != NULL && *from_url != '\0')
-        return from_url;
-    return transfer->source->user != NULL ? transfer->source->user : "git";
-}
-
-/* Only ssh asks; http has its login from git_http.c. */
-static int give_credentials(git_credential **ret, const char *url, const char *user_from_url,
-                            unsigned int allowed, void *payload)
-{
-    (void)url;
-    GitTransfer *transfer = payload;
-    const char *user = ssh_user(transfer, user_from_url);
-    if ((allowed & GIT_CREDENTIAL_USERNAME) != 0)
-        return git_credential_username_new(ret, user);
-    if ((allowed & GIT_CREDENTIAL_SSH_KEY) == 0)
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "the server takes no ssh key");
-    if (transfer->source->ssh_key_file == NULL)
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED,
-                                 "the server wants an ssh key; name its file by ssh_key");
-    if (transfer->offered)
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED,
-                                 "the server refused the key in %s for the user '%s', or the key has a "
-                                 "passphrase",
-                                 transfer->source->ssh_key_file, user);
-    transfer->offered = TRUE;
-    return git_credential_ssh_key_new(ret, user, NULL, transfer->source->ssh_key_file, NULL);
-}
-
-static int judge_host_key(GitTransfer *transfer, const git_cert_hostkey *key)
-{
-    enum { SSH_PORT = 22 };
-    HostKeyVerdict verdict = HOST_KEY_UNKNOWN;
-    g_autoptr(GError) cause = NULL;
-    if ((key->type & GIT_CERT_SSH_RAW) == 0 || (key->type & GIT_CERT_SSH_SHA256) == 0)
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "the server shows no host key");
-    if (!git_secret_host_key(transfer->source, transfer->host, transfer->port > 0 ? transfer->port : SSH_PORT,
-                             key->hostkey, key->hostkey_len, &verdict, &cause))
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "%s", cause->message);
-    if (verdict == HOST_KEY_KNOWN)
-        return 0;
-    g_autofree char *base64 = g_base64_encode(key->hash_sha256, sizeof key->hash_sha256);
-    base64[strcspn(base64, "=")] = '\0'; /* as ssh-keygen shows it */
-    return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "host key SHA256:%s %s %s", base64,
-                             verdict == HOST_KEY_UNKNOWN ? "is of a host that is not in"
-                             : verdict == HOST_KEY_OTHER ? "is not the one, or not of the kind, in"
-                                                         : "is revoked in",
-                             transfer->source->known_hosts_file);
-}
-
-/* Only ssh asks; TLS certificates are libcurl's. */
-static int check_host(git_cert *cert, int valid, const char *host, void *payload)
-{
-    (void)valid;
-    (void)host;
-    GitTransfer *transfer = payload;
-    if (cert->cert_type != GIT_CERT_HOSTKEY_LIBSSH2)
-        return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "the server shows no host key");
-    return judge_host_key(transfer, (const git_cert_hostkey *)cert);
-}
-
 static int hear_sideband(const char *text, int len, void *payload)
 {
     (void)text;
@@ -199,7 +136,7 @@ void git_transfer_callbacks(GitTransfer *transfer, git_remote_callbacks *ret)
     git_remote_init_callbacks(ret, GIT_REMOTE_CALLBACKS_VERSION);
     ret->payload = transfer;
     ret->transport = choose_transport;
-    ret->credentials = give_credentials;
-    ret->certificate_check = check_host;
+    ret->credentials = git_ssh_credentials;
+    ret->certificate_check = git_ssh_check_host;
     ret->sideband_progress = hear_sideband;
 }

@@ -32,6 +32,7 @@ typedef struct {
     gint64 deadline_us;              /* monotonic */
     gboolean downloading;            /* the pack is being received; before that, only references are */
     gboolean offered;                /* our ssh key was offered already */
+    char *ssh_home, *home_before;    /* of git_ssh.c */
     guint64 received;                /* bytes */
     GError *error;                   /* the first failure */
     void (*progress)(gpointer user); /* called when bytes came; may be NULL */
@@ -56,6 +57,18 @@ gboolean git_transfer_in_time(GitTransfer *transfer);
 
 /* The callbacks and limits of the transfer, for libgit2; `transfer` must outlive what uses them. */
 void git_transfer_callbacks(GitTransfer *transfer, git_remote_callbacks *ret);
+
+/* Around everything that is done over ssh, while no other thread runs (HOME is changed): `tmp_dir` gets a
+ * directory for that time. */
+gboolean git_ssh_begin(GitTransfer *transfer, const char *tmp_dir, GError **error);
+void git_ssh_end(GitTransfer *transfer);
+
+/* --- Its parts --- */
+
+/* Callbacks that only ssh calls; `payload` is the GitTransfer. */
+int git_ssh_credentials(git_credential **ret, const char *url, const char *user_from_url,
+                        unsigned int allowed, void *payload);
+int git_ssh_check_host(git_cert *cert, int valid, const char *host, void *payload);
 
 /* Makers of subtransports; `param` is the GitTransfer. */
 int git_http_subtransport(git_smart_subtransport **ret, git_transport *owner, void *param);

@@ -178,7 +178,7 @@ static gboolean count_directory(Walker *walker, GError **error)
     if (directories % TIME_CHECK_DIRECTORIES != 0 || g_get_monotonic_time() < walker->options->deadline_us)
         return TRUE;
     g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY,
-                "out of time after looking into %u directories; allow more time", directories);
+                "out of time after looking into %u directories; raise max_time to allow more", directories);
     return FALSE;
 }
 

@@ -252,7 +252,7 @@ static void test_too_many_bytes(void)
     world_commit(&world);
     world.source->bytes_max = 500000;
     world_expect_failure(&world, KONTOR_ERROR_LIMIT,
-                         "sends more than 500000 bytes; raise the source's bytes");
+                         "sends more than 500000 bytes; raise max_bytes");
     g_assert_cmpuint(count_files(&world, "objects/pack", ".pack"), ==, 0);
     world.source->bytes_max = 5000000;
     world_expect(&world, "+ a");

@@ -465,7 +465,7 @@ static void test_budget_of_bytes(void)
     world_put_pack(&world, "p0", g_strreverse(large));
     world_put(&world, "p0/wiki/b.md", "changed\n");
     world_commit(&world);
-    world_expect_failure(&world, KONTOR_ERROR_BUSY, "raise the source's bytes");
+    world_expect_failure(&world, KONTOR_ERROR_BUSY, "raise max_bytes");
 }
 
 static void test_budget_of_time(void)
