@@ -138,6 +138,14 @@ static CliExit sync_by_broker(const Config *config, const MirrorsWish *wish, Syn
     g_autoptr(CliClient) client = cli_client_new_api(config->data_dir, &error);
     gint64 ticket = 0;
 
+    if (g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND)) {
+        fprintf(stderr,
+                "kontor: %s is in use, but no broker answers there: it is starting, or another command works "
+                "on the "
+                "store; try again\n",
+                config->data_dir);
+        return CLI_UNREACHABLE;
+    }
     if (client == NULL) {
         return cli_fail(error);
     }

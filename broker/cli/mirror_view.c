@@ -240,16 +240,23 @@ static JsonDoc *status_of_store(const Config *config, GError **error)
 
 JsonDoc *mirror_status_ask(const Config *config, gboolean *ret_live, GError **error)
 {
-    g_autoptr(CliClient) client = NULL;
+    g_autoptr(GError) local = NULL;
+    g_autoptr(CliClient) client =
+        broker_is_running(config->data_dir) ? cli_client_new_api(config->data_dir, &local) : NULL;
     g_autoptr(GBytes) answer = NULL;
     g_autoptr(JsonDoc) doc = NULL;
 
-    *ret_live = broker_is_running(config->data_dir) && config->api_enabled;
-    if (!*ret_live) {
+    *ret_live = client != NULL;
+    if (client == NULL && local != NULL && !g_error_matches(local, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND) &&
+        !g_error_matches(local, KONTOR_ERROR, KONTOR_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
+    /* None runs, it is not ready yet, or nobody may ask it: the store tells nearly as much. */
+    if (client == NULL) {
         return status_of_store(config, error);
     }
-    client = cli_client_new_api(config->data_dir, error);
-    answer = client != NULL ? cli_client_get(client, "/v1/mirror/status", error) : NULL;
+    answer = cli_client_get(client, "/v1/mirror/status", error);
     doc = answer != NULL ? cli_client_parse(client, answer, error) : NULL;
     if (doc != NULL && json_value_kind(json_doc_root(doc)) != JSON_OBJECT) {
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "%s: the status is no object",

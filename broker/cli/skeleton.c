@@ -54,7 +54,12 @@ static const char configuration[] =
     "# log: {format: auto, address: truncated, access: true}\n"
     "\n"
     "# What strangers may ask for; 0 per minute means no limit. See kontor.yaml(5) for the others.\n"
-    "# limits: {search_per_minute: 60, register_per_minute: 60, nodes: 20000}\n";
+    "# limits: {search_per_minute: 60, register_per_minute: 60, nodes: 20000}\n"
+    "\n"
+    "# Git repositories and other brokers that packs are mirrored from; 'kontor mirror add' writes these "
+    "lists.\n"
+    "# mirrors: []\n"
+    "# peers: []\n";
 
 /* --- Files --- */
 
