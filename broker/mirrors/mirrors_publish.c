@@ -9,11 +9,11 @@
 
 /* --- Reports --- */
 
-static void count_results(Mirrors *mirrors)
+static void count_results(Mirrors *mirrors, const GPtrArray *results)
 {
     gboolean is_private = mirrors->turn.source->is_private;
-    for (guint i = 0; i < mirrors->results->len; i++) {
-        const SyncResult *result = g_ptr_array_index(mirrors->results, i);
+    for (guint i = 0; i < results->len; i++) {
+        const SyncResult *result = g_ptr_array_index(results, i);
         mirror_events_result(mirrors->events, mirrors->turn.source->name, result);
         if (result->outcome == OUTCOME_INSTALLED) {
             mirrors->turn.installed++;
@@ -32,21 +32,44 @@ static void count_results(Mirrors *mirrors)
     }
 }
 
-gboolean mirrors_apply(Mirrors *mirrors, GError **error)
+static gboolean apply(Mirrors *mirrors, GPtrArray *results, gboolean remove_gone, GError **error)
 {
     g_autoptr(GPtrArray) changes = NULL;
+    gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
+    if (results->len == 0)
+        return TRUE;
+    if (!mirror_db_apply(mirrors->db, mirrors->turn.source->name, results, remove_gone, now_s, &changes,
+                         error))
+        return FALSE;
+    count_results(mirrors, results);
+    mirrors_publish(mirrors, g_steal_pointer(&changes));
+    return TRUE;
+}
+
+/* What the configuration no longer wants is gone because the operator said so: takes that out of the results.
+ * A new array. */
+static GPtrArray *take_unwanted(Mirrors *mirrors)
+{
+    GPtrArray *unwanted = g_ptr_array_new_with_free_func((GDestroyNotify)sync_result_free);
+    for (guint i = 0; i < mirrors->results->len;) {
+        const SyncResult *result = g_ptr_array_index(mirrors->results, i);
+        if (result->outcome == OUTCOME_GONE && !source_wants(mirrors->turn.source, result->pack->path))
+            g_ptr_array_add(unwanted, g_ptr_array_steal_index(mirrors->results, i));
+        else
+            i++;
+    }
+    return unwanted;
+}
+
+gboolean mirrors_apply(Mirrors *mirrors, GError **error)
+{
     if (mirrors->results->len == 0)
         return TRUE;
-    const MirrorSource *source = mirrors->turn.source;
-    gboolean remove_gone = source->follow_removals || mirrors->turn.wish.prune;
-    gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
-    gboolean applied =
-        mirror_db_apply(mirrors->db, source->name, mirrors->results, remove_gone, now_s, &changes, error);
-    if (applied)
-        count_results(mirrors);
+    gboolean remove_gone = mirrors->turn.source->follow_removals || mirrors->turn.wish.prune;
+    g_autoptr(GPtrArray) unwanted = take_unwanted(mirrors);
+    gboolean applied = apply(mirrors, unwanted, /* remove_gone= */ TRUE, error) &&
+                       apply(mirrors, mirrors->results, remove_gone, error);
     g_ptr_array_set_size(mirrors->results, 0);
-    if (applied)
-        mirrors_publish(mirrors, g_steal_pointer(&changes));
     return applied;
 }
 

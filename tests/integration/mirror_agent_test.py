@@ -217,6 +217,34 @@ class MirrorAgent(mirror_world.MirrorTest):
         self.wait_versions(north, {"venice": "1.0.0"})
         self.assertEqual([source["name"] for source in north.ask("GET", "/v1/mirror/status")["sources"]], ["other"])
 
+    def test_excluded_packs_go(self):
+        """What the operator no longer wants is no longer served, however much it is; it comes back when he wants it again."""
+        everything = {path: "1.0.0" for path in ("a/one", "a/two", "b/one")}
+        self.library.write_many(list(everything))
+        self.library.commit()
+        origin = self.member("origin").mirror("library", self.library).start().wait_serving()
+        self.wait_versions(origin, everything)
+        north = self.member("north").mirror("library", self.library)
+        south = self.member("south").peer("origin", origin)
+        for member in (north, south):
+            member.start().wait_serving()
+            self.wait_versions(member, everything)
+
+        def describe(**options):
+            north.mirrors, south.peers = [], []
+            north.mirror("library", self.library, **options)
+            south.peer("origin", origin, **options)
+            for member in (north, south):
+                member.signal(signal.SIGHUP)
+
+        describe(exclude=["a/**"])
+        for member in (north, south):
+            self.wait_versions(member, {"b/one": "1.0.0"})
+            self.assertEqual(member.history(path="a/one")[0]["event"], "removed")
+        describe()
+        for member in (north, south):
+            self.wait_versions(member, everything)
+
     def test_reload_ends_what_is_outdated(self):
         """A source that hangs and is then described otherwise is not waited for."""
         self.library.write("rome")
