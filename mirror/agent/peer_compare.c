@@ -24,11 +24,13 @@ typedef struct {
     DigestTrie *trie;             /* known, then with the changes that came */
     guint64 generation;           /* of `trie` */
     gboolean ask_changes;         /* they may still lead to the checkpoint */
+    char *misfit;                 /* what did not fit to it, for the alarm; or NULL */
 } Run;
 
 static void run_clear(Run *run)
 {
     digest_trie_unref(run->trie);
+    g_free(run->misfit);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
 
@@ -286,8 +288,12 @@ static gboolean walk(Run *run, GError **error)
     TrieSource there = peer_client_trie(run->in->client, &run->checkpoint);
     if (!trie_walk(&here, &there, take_difference, &differences, &report, &cause)) {
         if (!g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_CONFLICT) &&
-            !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_SIGNATURE))
+            !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_SIGNATURE)) {
             g_propagate_error(error, g_steal_pointer(&cause));
+        } else {
+            g_free(run->misfit);
+            run->misfit = g_strdup(cause->message);
+        }
         return FALSE;
     }
     set_trie(run, digest_trie_with_changes(run->trie, upserts, removals));
@@ -350,9 +356,10 @@ static gboolean read_catalog(Run *run, GError **error)
             return FALSE;
         gboolean unchanged = run->checkpoint.generation == generation && run->generation <= generation;
         if (attempt > 1 && unchanged)
-            return peer_compare_alarm(
-                run->in, "mismatch", error,
-                "its digests and changes do not fit to the checkpoint that it has signed");
+            return peer_compare_alarm(run->in, "mismatch", error,
+                                      "its catalog does not fit to the checkpoint that it has signed%s%s",
+                                      run->misfit != NULL ? ": " : "",
+                                      run->misfit != NULL ? run->misfit : "");
         if (attempt == LIMIT_PEER_ATTEMPTS) {
             g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT,
                         "%s: the catalog kept changing while it was read; the next sync tries again",

@@ -219,7 +219,7 @@ static void test_wrong_root(void)
     world.note = peer_sign_note(&world, &wrong);
     g_mutex_unlock(&world.lock);
     for (guint i = 0; i < 2; i++) {
-        peer_world_sync_fails(&world, KONTOR_ERROR_CONFLICT, "do not fit to the checkpoint");
+        peer_world_sync_fails(&world, KONTOR_ERROR_CONFLICT, "does not fit to the checkpoint");
         peer_world_assert_alarm(&world, "mismatch");
         g_assert_cmpuint(world.targets->len, <, 10);
         assert_untouched(&world);
@@ -234,7 +234,7 @@ static void test_wrong_root(void)
     g_free(world.note);
     world.note = peer_sign_note(&world, &wrong);
     g_mutex_unlock(&world.lock);
-    peer_world_sync_fails(&world, KONTOR_ERROR_CONFLICT, "do not fit to the checkpoint");
+    peer_world_sync_fails(&world, KONTOR_ERROR_CONFLICT, "does not fit to the checkpoint");
     assert_untouched(&world);
 }
 
