@@ -15,7 +15,8 @@ struct ExchangeWriter {
     Journal *journal; /* the latest that is on disk */
     DigestTrie *trie; /* of the catalog as it is now */
     const SecretKey *key;
-    char *view; /* NULL: the public catalog */
+    char *view;       /* NULL: the public catalog */
+    gboolean sharing; /* the trie was given, and the journal has not taken it over yet */
 };
 
 ExchangeWriter *exchange_writer_open(const char *path, const SecretKey *key, GError **error)
@@ -38,6 +39,18 @@ void exchange_writer_set_view(ExchangeWriter *writer, const char *view)
 {
     g_free(writer->view);
     writer->view = g_strdup(view);
+}
+
+void exchange_writer_begin(ExchangeWriter *writer, DigestTrie *trie)
+{
+    digest_trie_unref(writer->trie);
+    writer->trie = digest_trie_ref(trie);
+    writer->sharing = TRUE;
+}
+
+DigestTrie *exchange_writer_trie(const ExchangeWriter *writer)
+{
+    return writer->trie;
 }
 
 void exchange_writer_free(ExchangeWriter *writer)
@@ -72,6 +85,11 @@ static void change_journal(ExchangeWriter *writer)
         log_error_event(LOG_ERROR, "journal-failed", error, NULL);
         return;
     }
+    if (writer->sharing && next == writer->journal) {
+        journal_unref(next);
+        next = journal_with_trie(writer->journal, writer->trie);
+    }
+    writer->sharing = FALSE;
     journal_unref(writer->journal);
     writer->journal = next;
     /* The same set of items: one copy of them is enough. */

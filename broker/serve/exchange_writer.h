@@ -16,6 +16,9 @@ typedef struct ExchangeWriter ExchangeWriter;
 ExchangeWriter *exchange_writer_open(const char *path, const SecretKey *key, GError **error);
 /* What it makes from now on is about a view (copied), not about the public catalog. */
 void exchange_writer_set_view(ExchangeWriter *writer, const char *view);
+/* Begins with the items of `trie` (a reference is taken) as if all their places had been told already, and
+ * goes on sharing its memory. Before the first advance. */
+void exchange_writer_begin(ExchangeWriter *writer, DigestTrie *trie);
 void exchange_writer_free(ExchangeWriter *writer); /* NULL is fine */
 
 /* The exchange after the places `upserts` (of CatalogPack *, judged) were added or replaced and the paths
@@ -24,3 +27,6 @@ void exchange_writer_free(ExchangeWriter *writer); /* NULL is fine */
  * is told on, and the next call tries again; NULL when nothing was ever told. */
 Exchange *exchange_writer_advance(ExchangeWriter *writer, Exchange *before, const GPtrArray *upserts,
                                   const GPtrArray *removals, const char *broker_name);
+
+/* The items of the places that it was told, now; borrowed. */
+DigestTrie *exchange_writer_trie(const ExchangeWriter *writer);

@@ -69,6 +69,7 @@ static void advance_views(Publisher *publisher, Snapshot *snapshot)
     ViewInput input = {
         .packs = snapshot->catalog,
         .hidden = snapshot->hidden,
+        .trie = exchange_writer_trie(publisher->exchange),
         .tokens = publisher->read_tokens,
         .broker_name = snapshot->config->name,
         .number = snapshot->number,

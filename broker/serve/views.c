@@ -236,18 +236,20 @@ static void overlay_changes(Overlay *overlay, const Changes *changes)
 }
 
 static Exchange *advance_exchange(ViewStore *store, const View *next, const Changes *changes,
-                                  const char *broker_name)
+                                  const ViewInput *input)
 {
     if (store->exchange == NULL)
         return NULL;
     Exchange *before = store->latest != NULL ? store->latest->exchange : NULL;
     if (store->told)
         return exchange_writer_advance(store->exchange, before, changes->upserts, changes->removals,
-                                       broker_name);
-    g_autoptr(GPtrArray) all = catalog_places_below(next->catalog, "", 0);
+                                       input->broker_name);
+    /* What the public catalog tells, with the private packs over it. */
+    g_autoptr(GPtrArray) granted = catalog_places_below(next->granted, "", 0);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
+    exchange_writer_begin(store->exchange, input->trie);
     store->told = TRUE;
-    return exchange_writer_advance(store->exchange, before, all, none, broker_name);
+    return exchange_writer_advance(store->exchange, before, granted, none, input->broker_name);
 }
 
 /* The first view of a store begins with the public catalog as it is and shares its memory. */
@@ -283,7 +285,7 @@ static View *store_advance(ViewStore *store, const ViewInput *input)
     catalog_unref(next->catalog);
     next->granted = granted;
     next->catalog = catalog;
-    next->exchange = advance_exchange(store, next, &changes, input->broker_name);
+    next->exchange = advance_exchange(store, next, &changes, input);
     return next;
 }
 

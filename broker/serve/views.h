@@ -66,6 +66,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ViewKeeper, view_keeper_free)
 /* What is about to be published. */
 typedef struct {
     Catalog *packs, *hidden; /* public and private */
+    DigestTrie *trie;        /* of the public packs' items */
     const ReadTokens *tokens;
     const char *broker_name;
     guint64 number;        /* of the snapshot */

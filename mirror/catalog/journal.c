@@ -155,6 +155,16 @@ Journal *journal_advance(Journal *base, DigestTrie *trie, gint64 now_s)
     return next;
 }
 
+Journal *journal_with_trie(Journal *journal, DigestTrie *trie)
+{
+    g_assert(memcmp(digest_trie_digest(journal->trie), digest_trie_digest(trie), SHA256_BYTES) == 0);
+    Journal *same = journal_new(trie, journal->generation);
+    same->floor = journal->floor;
+    for (guint i = 0; i < journal->steps->len; i++)
+        add_step(same, step_ref(g_ptr_array_index(journal->steps, i)));
+    return same;
+}
+
 void journal_restore(Journal *journal, guint64 floor, guint64 generation, GPtrArray *changes)
 {
     if (journal->steps->len == 0)

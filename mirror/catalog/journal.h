@@ -39,6 +39,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_unref)
 /* The journal after the catalog became `trie` at `now_s` (Unix time): with one more generation, or `base`
  * itself when nothing has changed. */
 Journal *journal_advance(Journal *base, DigestTrie *trie, gint64 now_s);
+/* The same journal with `trie`, which has the same items, in place of its own (a reference is taken): so that
+ * journals of nearly the same catalogs share memory. */
+Journal *journal_with_trie(Journal *journal, DigestTrie *trie);
 /* For the store: puts the changes (of JournalChange *, ordered by path; a reference is taken) of an older
  * generation, not greater than that of the journal and greater than those added before, into a journal that
  * nobody else sees yet. `floor`, the generation before the first one added, is set with the first. */

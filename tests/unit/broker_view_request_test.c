@@ -25,7 +25,9 @@ static void set_up(World *world, gconstpointer data G_GNUC_UNUSED)
     world->token = read_token_draw(token);
     g_autoptr(ReadTokens) none = read_tokens_new_empty();
     g_autoptr(ReadTokens) tokens = read_tokens_with(none, token, NULL);
+    g_autoptr(DigestTrie) trie = digest_trie_new_empty();
     ViewInput input = {.packs = world->catalog,
+                       .trie = trie,
                        .hidden = world->catalog,
                        .tokens = tokens,
                        .broker_name = "library.example",

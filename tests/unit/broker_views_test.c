@@ -24,6 +24,7 @@ typedef struct {
     GRand *rng;
     GPtrArray *paths;
     Catalog *packs, *hidden;
+    DigestTrie *trie; /* of the public packs */
     ReadTokens *tokens;
     Views *views;
     guint64 number, public_number;
@@ -38,6 +39,7 @@ static void world_set_up(World *world, gconstpointer data G_GNUC_UNUSED)
     world->rng = g_rand_new_with_seed((guint32)g_test_rand_int());
     world->packs = catalog_new_empty();
     world->hidden = catalog_new_empty();
+    world->trie = digest_trie_new_empty();
     world->tokens = read_tokens_new_empty();
     world->paths = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < PATHS; i++) {
@@ -66,6 +68,7 @@ static void world_tear_down(World *world, gconstpointer data G_GNUC_UNUSED)
     read_tokens_free(world->tokens);
     catalog_unref(world->packs);
     catalog_unref(world->hidden);
+    digest_trie_unref(world->trie);
     g_ptr_array_unref(world->paths);
     g_rand_free(world->rng);
     secret_key_free(world->key);
@@ -128,9 +131,22 @@ static void remove_token(World *world, const char *name)
     world->tokens = next;
 }
 
+static DigestTrie *trie_of(const Catalog *catalog)
+{
+    g_autoptr(GPtrArray) places = catalog_places_below(catalog, "", 0);
+    g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func((GDestroyNotify)catalog_item_unref);
+    g_autoptr(GPtrArray) without = g_ptr_array_new();
+    g_autoptr(DigestTrie) empty = digest_trie_new_empty();
+    pack_item_sort(places, items, without);
+    return digest_trie_with_changes(empty, items, NULL);
+}
+
 static void advance(World *world)
 {
+    digest_trie_unref(world->trie);
+    world->trie = trie_of(world->packs);
     ViewInput input = {.packs = world->packs,
+                       .trie = world->trie,
                        .hidden = world->hidden,
                        .tokens = world->tokens,
                        .broker_name = "library.example",
@@ -195,13 +211,7 @@ static void assert_same_catalog(const Catalog *a, const Catalog *b)
 
 static void assert_root(const View *view)
 {
-    g_autoptr(GPtrArray) places = catalog_places_below(view->catalog, "", 0);
-    g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func((GDestroyNotify)catalog_item_unref);
-    g_autoptr(GPtrArray) without = g_ptr_array_new();
-    pack_item_sort(places, items, without);
-    g_autoptr(DigestTrie) empty = digest_trie_new_empty();
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
-    g_autoptr(DigestTrie) trie = digest_trie_with_changes(empty, items, none);
+    g_autoptr(DigestTrie) trie = trie_of(view->catalog);
     const DigestTrie *told = journal_trie(exchange_journal(view->exchange));
     g_assert_cmpmem(digest_trie_digest(told), SHA256_BYTES, digest_trie_digest(trie), SHA256_BYTES);
 }
