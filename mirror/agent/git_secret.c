@@ -291,6 +291,28 @@ static gboolean hashed_name_fits(TextSpan pattern, const char *name)
     return memcmp(made, hash, SHA1_BYTES) == 0;
 }
 
+/* '*' is any bytes, '?' one byte. (GLib's patterns abort on what is not UTF-8.) Going back to the latest '*'
+ * is enough, so it takes at most the product of both lengths. */
+static gboolean pattern_fits(const char *pattern, const char *name)
+{
+    const char *star = NULL, *resume = NULL;
+    while (*name != '\0') {
+        if (*pattern == '*') {
+            star = pattern++;
+            resume = name;
+        } else if (*pattern == '?' || *pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            name = ++resume;
+        } else {
+            return FALSE;
+        }
+    }
+    return pattern[strspn(pattern, "*")] == '\0';
+}
+
 /* TRUE when a comma-separated list of patterns has the name; a pattern with '!' that fits takes it out. */
 static gboolean names_fit(TextSpan patterns, const char *name)
 {
@@ -300,7 +322,7 @@ static gboolean names_fit(TextSpan patterns, const char *name)
     gboolean fits = FALSE;
     for (guint i = 0; list[i] != NULL; i++) {
         gboolean negated = list[i][0] == '!';
-        if (!g_pattern_match_simple(list[i] + (negated ? 1 : 0), name))
+        if (!pattern_fits(list[i] + (negated ? 1 : 0), name))
             continue;
         if (negated)
             return FALSE;
