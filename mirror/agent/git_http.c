@@ -127,6 +127,11 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
     return len;
 }
 
+static gboolean is_this_machine(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || g_str_has_prefix(host, "127.") || strcmp(host, "::1") == 0;
+}
+
 static void set_common_options(HttpStream *stream)
 {
     const MirrorSource *source = stream->owner->transfer->source;
@@ -143,6 +148,9 @@ static void set_common_options(HttpStream *stream)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, stream->headers);
+    /* What is for this machine, a login perhaps, passes no proxy. */
+    if (is_this_machine(stream->owner->transfer->host))
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     if (source->ca_file != NULL) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, source->ca_file);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
@@ -279,11 +287,6 @@ static char *request_url(const char *url, const char *end)
         path_len--;
     const char *joint = query == NULL ? "" : strchr(end, '?') != NULL ? "&" : "?";
     return g_strdup_printf("%.*s%s%s%s", (int)path_len, url, end, joint, query != NULL ? query + 1 : "");
-}
-
-static gboolean is_this_machine(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || g_str_has_prefix(host, "127.") || strcmp(host, "::1") == 0;
 }
 
 /* Here and not when the subtransport is made: libgit2 1.5 leaks when that fails. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "mirror/store/pack_place.h"
 #include "schema/limits.h"
 #include "schema/name_fold.h"
 #include "schema/pack_path.h"
@@ -13,7 +14,7 @@ typedef struct {
     GitObjects *objects;
     GitPack *pack;
     NameSet *names;
-    guint entries; /* of any kind: a directory takes time, too */
+    guint entries; /* so far, of any kind: a directory takes time, too */
 } Lister;
 
 static void clear_file(gpointer data)
@@ -41,15 +42,6 @@ static gboolean refuse(Lister *lister, const char *name, const char *what)
     return TRUE;
 }
 
-static guint64 size_limit(const char *name)
-{
-    if (strcmp(name, "manifest.yaml") == 0)
-        return LIMIT_MANIFEST_BYTES;
-    if (strcmp(name, "manifest.sig") == 0)
-        return LIMIT_MANIFEST_SIG_BYTES;
-    return strcmp(name, "wiki/index.md") == 0 ? LIMIT_INDEX_BYTES : LIMIT_PACK_FILE_BYTES;
-}
-
 static gboolean add_file(Lister *lister, const char *name, const GitId *id, GError **error)
 {
     guint64 size = 0;
@@ -57,9 +49,10 @@ static gboolean add_file(Lister *lister, const char *name, const GitId *id, GErr
         g_prefix_error(error, "%s: ", name);
         return FALSE;
     }
-    if (size > size_limit(name)) {
+    guint64 bytes_max = pack_place_file_bytes_max(name);
+    if (size > bytes_max) {
         g_autofree char *what = g_strdup_printf(
-            "%" G_GUINT64_FORMAT " bytes, at most %" G_GUINT64_FORMAT " are allowed", size, size_limit(name));
+            "%" G_GUINT64_FORMAT " bytes, at most %" G_GUINT64_FORMAT " are allowed", size, bytes_max);
         return refuse(lister, name, what);
     }
     const char *other = name_set_add(lister->names, name);
@@ -138,7 +131,7 @@ GitPack *git_pack_list(GitObjects *objects, const GitPlace *place, GError **erro
 {
     g_autoptr(GitPack) pack = g_new0(GitPack, 1);
     g_autoptr(NameSet) names = name_set_new();
-    Lister lister = {.objects = objects, .pack = pack, .names = names};
+    Lister lister = {.objects = objects, .pack = pack, .names = names, .entries = place->has_sig ? 2 : 1};
     pack->files = g_array_new(FALSE, FALSE, sizeof(GitPackFile));
     g_array_set_clear_func(pack->files, clear_file);
     pack->refused = g_strdup(place->refused);
