@@ -31,6 +31,7 @@ SHARED_WORD, ALPHA_WORD, BETA_WORD = "granite", "xanthophyll", "quetzalcoatl"
 ABSENT = ["absent/pack", "absent"]
 # Of a token of which the broker never heard.
 STRANGE_TOKEN = "kontor_" + "A" * 43
+REINDEX_TOKEN = "reindex-token"
 
 
 def path_key(path):
@@ -238,6 +239,7 @@ class Leak(mirror_world.MirrorTest):
         shutil.rmtree(member.data)
         shutil.copytree(original.data, member.data, symlinks=True)
         member.broker_key = original.broker_key
+        member.env = {"OCC_REINDEX_TOKEN": REINDEX_TOKEN}
         member.mirrors = list(original.mirrors)
         for name, repository in sources:
             member.mirror(name, repository, interval="1d", visibility="private")
@@ -311,10 +313,19 @@ class StrangerTest(Leak):
                 some = everything if name in ("nobody", "strange") else everything[:: 7]
                 compared += self.compare(Asker(sealed, headers), Asker(plain, headers), some)
         self.assertGreater(compared, 3000)
+        self.compare(Asker(sealed), Asker(plain), self.reindexes())
         self.assert_metrics(sealed, plain)
 
     def sees(self, member, token):
         return Asker(member, bearer(token)).status(f"/packs/{ALPHA[0]}/wiki/index.md") == 200
+
+    def reindexes(self):
+        """Who may have packs indexed again is told nothing of private ones either."""
+        headers = [("X-OCC-Token", REINDEX_TOKEN), ("Content-Type", "application/json")]
+        for path in (PUBLIC_LOCAL[0], SHADOW, ALPHA[0], BETA[1], ABSENT[0], None):
+            yield "POST", "/admin/reindex", headers, json.dumps({"pack_path": path} if path else {}).encode()
+            yield "GET", "/packs", [], None
+            yield "GET", "/metrics", [], None
 
     def wait_private_search(self, member, token):
         def found():
