@@ -197,6 +197,7 @@ class HostilePeers(mirror_world.MirrorTest):
         self.library = library
         member.start().wait_serving()
         self.wait_versions(member, {"arts/0": "1.0.0", "arts/1": "1.0.0"})
+        broker.wait_until(lambda: member.source_status("hog")["failures"] > 0, "the first sync, which nobody wished for, to end")
         return member
 
     def ends_badly(self, member, hog, words, seconds=BUDGET):
