@@ -308,5 +308,5 @@ class MirrorTest(broker.BrokerTest):
 
         try:
             broker.wait_until(there, "")
-        except AssertionError:
-            raise AssertionError(f"{member.name} serves {seen}, not {expected}\n{member.log()[-6000:]}") from None
+        except (AssertionError, wire.Closed) as error:
+            raise AssertionError(f"{member.name} serves {seen}, not {expected} ({error!r})\n{member.log()[-6000:]}") from None
