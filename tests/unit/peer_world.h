@@ -32,8 +32,8 @@ typedef struct PeerWorld PeerWorld;
 typedef struct {
     guint status;
     GBytes *body;
-    const char *etag; /* without quotes; NULL: none */
-    GBytes *raw;      /* instead of all that: bytes to be sent, then the connection is closed */
+    const char *headers; /* further lines with their ends; NULL: none */
+    GBytes *raw;         /* instead of all that: bytes to be sent, then the connection is closed */
 } PeerAnswer;
 
 /* Called (on a thread of the server, with the lock held) before the peer answers; TRUE when it has set
@@ -66,6 +66,7 @@ struct PeerWorld {
     GHashTable *packs; /* path → PeerPack */
     Journal *journal;
     gint64 now_s;
+    guint changes_max;   /* of one answer, but at least one generation */
     gint64 expires_in_s; /* of new checkpoints, from now */
     const char *view;    /* of every checkpoint; "" none */
     const char *name;
@@ -284,7 +285,7 @@ static inline void peer_answer_changes(PeerWorld *world, const char *since, Peer
 {
     g_auto(JournalAnswer) changes = {0};
     guint64 generation = g_ascii_strtoull(since, NULL, 10);
-    if (!journal_changes(world->journal, generation, 10, &changes, NULL)) {
+    if (!journal_changes(world->journal, generation, world->changes_max, &changes, NULL)) {
         answer->status = 410;
         return;
     }
@@ -409,8 +410,9 @@ static inline GBytes *peer_render(const PeerAnswer *answer, const char *head)
     }
     gboolean same = tag != NULL && strstr(head, tag) != NULL;
     g_autofree char *lines = g_strdup_printf(
-        "HTTP/1.1 %u X\r\nContent-Length: %" G_GSIZE_FORMAT "\r\n%s%s%s\r\n", same ? 304 : answer->status,
-        same ? 0 : len, tag != NULL ? "ETag: " : "", tag != NULL ? tag : "", tag != NULL ? "\r\n" : "");
+        "HTTP/1.1 %u X\r\nContent-Length: %" G_GSIZE_FORMAT "\r\n%s%s%s%s\r\n", same ? 304 : answer->status,
+        same ? 0 : len, tag != NULL ? "ETag: " : "", tag != NULL ? tag : "", tag != NULL ? "\r\n" : "",
+        answer->headers != NULL ? answer->headers : "");
     g_byte_array_append(out, (const guint8 *)lines, (guint)strlen(lines));
     if (!same && len > 0)
         g_byte_array_append(out, g_bytes_get_data(answer->body, NULL), (guint)len);
@@ -511,7 +513,7 @@ static inline void peer_world_open_db(PeerWorld *world)
 
 static inline void peer_world_init(PeerWorld *world)
 {
-    *world = (PeerWorld){.seconds = 30, .now_s = 1000, .view = "", .name = PEER_NAME};
+    *world = (PeerWorld){.seconds = 30, .now_s = 1000, .view = "", .name = PEER_NAME, .changes_max = 10};
     const char *const names[] = {"north", "commons", NULL};
     world->expires_in_s = CATALOG_CHECKPOINT_SECONDS;
     g_mutex_init(&world->lock);
