@@ -114,7 +114,8 @@ void git_memory_init(guint64 bytes_max)
     };
     g_assert(bytes_max > 0 && bytes_max <= G_MAXINT64);
     allowed = (gint64)bytes_max;
-    g_assert(git_libgit2_opts(GIT_OPT_SET_ALLOCATOR, &allocator) == 0);
+    int code = git_libgit2_opts(GIT_OPT_SET_ALLOCATOR, &allocator);
+    g_assert(code == 0);
 }
 
 guint64 git_memory_used(void)

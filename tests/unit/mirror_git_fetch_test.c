@@ -251,8 +251,7 @@ static void test_too_many_bytes(void)
     world_add(&world, "noise", 0100644, world_write(&world, noise, 1 << 20, GIT_OBJECT_BLOB));
     world_commit(&world);
     world.source->bytes_max = 500000;
-    world_expect_failure(&world, KONTOR_ERROR_LIMIT,
-                         "sends more than 500000 bytes; raise max_bytes");
+    world_expect_failure(&world, KONTOR_ERROR_LIMIT, "sends more than 500000 bytes; raise max_bytes");
     g_assert_cmpuint(count_files(&world, "objects/pack", ".pack"), ==, 0);
     world.source->bytes_max = 5000000;
     world_expect(&world, "+ a");
@@ -359,7 +358,6 @@ static void test_endless_references(gconstpointer data)
     if (strcmp(scheme, "http") == 0)
         g_string_append(answer, HTTP_REFERENCES "001e# service=git-upload-pack\n0000");
     g_string_append(answer, line);
-    g_autofree char *lines = g_strndup(answer->str, answer->len);
     for (guint i = 0; i < 1000; i++)
         g_string_append(answer, line);
     Server server = {
