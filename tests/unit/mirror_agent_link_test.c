@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -347,6 +348,48 @@ static void test_real_agent_ends(void)
     world_clear(&world);
 }
 
+/* A job that never ends and cannot be interrupted: its trust list is a pipe into which nobody writes. */
+static void send_endless_job(World *world)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(AgentJob) job;
+    fill_job(&job, "endless");
+    g_free(job.trust_file);
+    job.trust_file = g_build_filename(world->directory, "pipe", NULL);
+    job.seconds = 1;
+    g_assert_cmpint(mkfifo(job.trust_file, 0600), ==, 0);
+    g_assert_true(hear(world, 1, &error));
+    g_assert_true(agent_link_send(world->link, &job, &error));
+}
+
+static void test_real_agent_hangs(void)
+{
+    g_auto(World) world;
+    g_autoptr(GError) error = NULL;
+    world_init(&world, NULL);
+    gint64 begin = g_get_monotonic_time();
+    send_endless_job(&world);
+    g_assert_false(hear(&world, 1000, &error));
+    g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "hung past its deadline"));
+    gint64 seconds = (g_get_monotonic_time() - begin) / G_TIME_SPAN_SECOND;
+    g_assert_cmpint(seconds, >=, 10);
+}
+
+static void test_real_agent_ends_in_the_midst(void)
+{
+    World world;
+    world_init(&world, NULL);
+    pid_t pid = (pid_t)agent_link_pid(world.link);
+    send_endless_job(&world);
+    g_usleep(200 * 1000);
+    g_assert_cmpint(shutdown(agent_link_fd(world.link), SHUT_WR), ==, 0);
+    int status = -1;
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    world_clear(&world);
+}
+
 int main(int argc, char **argv)
 {
     signing_init();
@@ -363,5 +406,7 @@ int main(int argc, char **argv)
     g_test_add_func("/agent_link/free-kills", test_free_kills);
     g_test_add_func("/agent_link/real-agent", test_real_agent);
     g_test_add_func("/agent_link/real-agent-ends", test_real_agent_ends);
+    g_test_add_func("/agent_link/real-agent-hangs", test_real_agent_hangs);
+    g_test_add_func("/agent_link/real-agent-ends-in-the-midst", test_real_agent_ends_in_the_midst);
     return g_test_run();
 }
