@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "schema/limits.h"
-#include "schema/semver.h"
 
 void peer_plan_clear(PeerPlan *plan)
 {
@@ -176,21 +175,12 @@ static gboolean refuse_publisher(const SyncJob *job, const CatalogItem *item, Pe
     return ret->step == PEER_STEP_REFUSE;
 }
 
-/* What cannot be compared is no reason; the release itself will tell. */
-static int compare_release(const CatalogItem *item, const MirroredPack *held)
-{
-    Semver mine, theirs;
-    if (!semver_parse(item->version, &mine, NULL) || !semver_parse(held->version, &theirs, NULL))
-        return 0;
-    int order = semver_compare(&mine, &theirs);
-    return order;
-}
-
 static gboolean refuse_older(const SyncJob *job, const CatalogItem *item, const MirroredPack *held,
                              PeerDecision *ret)
 {
     if (held == NULL || job->source->policy == PACK_POLICY_OFF || *item->publisher == '\0' ||
-        strcmp(held->fingerprint, item->publisher) != 0 || compare_release(item, held) >= 0)
+        strcmp(held->fingerprint, item->publisher) != 0 ||
+        release_compare_versions(item->version, held->version) >= 0)
         return FALSE;
     refuse(ret, ACCEPT_ROLLBACK, "version %s is older than %s, which is held", item->version, held->version);
     return TRUE;
@@ -201,9 +191,11 @@ static gboolean refuse_older(const SyncJob *job, const CatalogItem *item, const 
 static gboolean waits_for_other(const SyncJob *job, const PeerPending *pending, const MirroredPack *held,
                                 gint64 now_s)
 {
+    gboolean there = FALSE;
     return held != NULL && !job->full && strcmp(held->source, job->source->name) != 0 &&
            memcmp(held->digest, pending->item->digest, SHA256_BYTES) != 0 &&
-           now_s < pending->since_s + job->source->interval_s;
+           now_s < pending->since_s + job->source->interval_s &&
+           mirror_db_has_source(job->db, held->source, &there, NULL) && there;
 }
 
 static gboolean decide_gone(const SyncJob *job, const char *path, PeerDecision *ret, GError **error)

@@ -15,6 +15,7 @@
 #include "mirror/agent/intake_judge.h"
 #include "mirror/agent/pack_download.h"
 #include "schema/limits.h"
+#include "schema/pack_path.h"
 
 #define SIG "manifest.sig"
 #define MANIFEST "manifest.yaml"
@@ -397,6 +398,9 @@ static void list_file(const char *name, const guint8 *hash, gpointer user)
 {
     Listing *listing = user;
     Release *release = listing->release;
+    g_autoptr(GError) error = NULL;
+    if (!is_over(release) && !pack_path_check(name, &error))
+        refuse(release, ACCEPT_LIMITS, error->message);
     const char *from = listing->base->names != NULL ? g_hash_table_lookup(listing->base->names, hash) : NULL;
     if (is_over(release) ||
         (from != NULL && staging_link(release->staging, name, listing->base->digest, from, NULL)))

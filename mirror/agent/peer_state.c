@@ -393,6 +393,16 @@ void peer_pending_free(PeerPending *pending)
     g_free(pending);
 }
 
+gboolean peer_state_count_pending(PeerState *state, guint64 *ret, GError **error)
+{
+    g_autoptr(DbStatement) statement = db_prepare(state->db, "SELECT count(*) FROM pending", error);
+    gboolean row = FALSE;
+    if (statement == NULL || !db_step(statement, &row, error))
+        return FALSE;
+    *ret = (guint64)db_column_integer(statement, 0);
+    return TRUE;
+}
+
 static PeerPending *pending_of_row(DbStatement *statement, GError **error)
 {
     g_autoptr(PeerPending) pending = g_new0(PeerPending, 1);

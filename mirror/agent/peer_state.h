@@ -90,6 +90,7 @@ typedef struct {
 void peer_pending_free(PeerPending *pending); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PeerPending, peer_pending_free)
 
+gboolean peer_state_count_pending(PeerState *state, guint64 *ret, GError **error);
 /* At most `limit` pending paths that follow `after` ("" from the beginning), of PeerPending *, in order. */
 GPtrArray *peer_state_pending(PeerState *state, const char *after, guint limit, GError **error);
 /* Writes `attempts` and `due_s` of those in `changed` (of PeerPending *) and takes those in `settled` (of

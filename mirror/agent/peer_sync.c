@@ -239,6 +239,7 @@ static gboolean sort_pending(Sync *sync, PeerPending *taken, GError **error)
     char identity[SHA256_HEX_CHARS + 1];
     if (!peer_plan_decide(sync->job, sync->intake, pending, sync->now_s, &decision, error))
         return FALSE;
+    intake_progress_of(sync->intake)->packs += decision.step != PEER_STEP_FETCH;
     switch (decision.step) {
     case PEER_STEP_NOTHING:
         g_ptr_array_add(sync->settled, g_strdup(pending->path));
@@ -303,6 +304,10 @@ static gboolean sort_all(Sync *sync, GPtrArray *list, GError **error)
 static gboolean work(Sync *sync, GError **error)
 {
     g_autofree char *after = g_strdup("");
+    guint64 pending = 0;
+    if (!peer_state_count_pending(sync->peer->state, &pending, error))
+        return FALSE;
+    intake_progress_of(sync->intake)->packs_total = (guint)pending;
     for (;;) {
         g_autoptr(GPtrArray) list = peer_state_pending(sync->peer->state, after, LIMIT_PEER_PACKS, error);
         if (list == NULL)
@@ -312,7 +317,6 @@ static gboolean work(Sync *sync, GError **error)
         const PeerPending *last = g_ptr_array_index(list, list->len - 1);
         g_free(after);
         after = g_strdup(last->path);
-        intake_progress_of(sync->intake)->packs_total += list->len;
         if (!intake_in_time(sync->intake, error) || !sort_all(sync, list, error) ||
             !fetch_chosen(sync, error))
             return FALSE;
