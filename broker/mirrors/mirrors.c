@@ -6,6 +6,7 @@
 #include "broker/mirrors/mirrors_internal.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "broker/log.h"
@@ -28,7 +29,7 @@ static Mirrors *allocate(Config *config, Publisher *publisher, MirrorEventFunc f
     mirrors->results = g_ptr_array_new_with_free_func((GDestroyNotify)sync_result_free);
     mirrors->changes = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
     g_queue_init(&mirrors->endings);
-    mirrors->damaged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    mirrors->damaged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     mirrors->garbage = TRUE;
     mirrors->mailbox = mailbox_new();
     mirrors->events = mirror_events_new(MIRRORS_EVENTS, func, user);
@@ -61,6 +62,36 @@ static gboolean load_served(Mirrors *mirrors, GError **error)
     return TRUE;
 }
 
+/* --- What the publisher comes upon --- */
+
+typedef struct {
+    Mirrors *mirrors;
+    char *path, *reason;
+    guint8 digest[SHA256_BYTES];
+} Finding;
+
+static void on_finding(gpointer data, gboolean cancelled)
+{
+    Finding *finding = data;
+    if (!cancelled)
+        mirrors_drop_damaged(finding->mirrors, finding->path, finding->digest, finding->reason);
+    g_free(finding->path);
+    g_free(finding->reason);
+    g_free(finding);
+}
+
+/* On the indexer. */
+static void on_damage(const MirrorProblem *problem, gpointer user)
+{
+    Mirrors *mirrors = user;
+    Finding *finding = g_new0(Finding, 1);
+    finding->mirrors = mirrors;
+    finding->path = g_strdup(problem->path);
+    finding->reason = g_strdup(problem->reason);
+    memcpy(finding->digest, problem->digest, sizeof finding->digest);
+    mailbox_post(mirrors->mailbox, on_finding, finding);
+}
+
 static Mirrors *make(Config *config, Publisher *publisher, gboolean only_wishes, MirrorEventFunc func,
                      gpointer user, GError **error)
 {
@@ -69,6 +100,8 @@ static Mirrors *make(Config *config, Publisher *publisher, gboolean only_wishes,
     if (!open_store(mirrors, error) || !mirrors_use_config(mirrors, config, /* at_start= */ TRUE, error) ||
         !load_served(mirrors, error))
         return NULL;
+    if (publisher != NULL)
+        publisher_set_damage_func(publisher, on_damage, mirrors);
     return g_steal_pointer(&mirrors);
 }
 

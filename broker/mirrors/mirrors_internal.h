@@ -19,6 +19,7 @@
 #define MIRRORS_FULL_WAIT_S 10     /* between looks at a full store */
 #define MIRRORS_COLLECT_WAIT_S 300 /* between collections of garbage */
 #define MIRRORS_AGENT_WAIT_MAX_S 60
+#define MIRRORS_DAMAGE_WAIT_S 3600 /* until the same release is fetched again once more */
 
 /* The sync that is under way. */
 typedef struct {
@@ -81,7 +82,7 @@ struct Mirrors {
     guint64 served;      /* … and of the latest one that it is done with */
     gboolean publishing; /* the publisher has a job of ours */
     GQueue endings;      /* of MirrorEnding * */
-    GHashTable *damaged; /* of digests that were fetched again once */
+    GHashTable *damaged; /* hex digests that were fetched again → gint64 *: when */
     gint64 collect_after_us;
     gboolean garbage; /* something was installed since the last collection */
     gboolean stopping;

@@ -181,6 +181,45 @@ static void ask_all_again(Mirrors *mirrors)
     }
 }
 
+/* What is damaged again soon after it was fetched again is not worth a third try: it is the disk, or a source
+ * that sends what cannot be kept. */
+static gboolean was_tried(Mirrors *mirrors, const char *hex)
+{
+    gint64 now_us = g_get_monotonic_time();
+    const gint64 *tried_us = g_hash_table_lookup(mirrors->damaged, hex);
+    if (tried_us != NULL && now_us - *tried_us < MIRRORS_DAMAGE_WAIT_S * G_TIME_SPAN_SECOND)
+        return TRUE;
+    g_hash_table_replace(mirrors->damaged, g_strdup(hex), g_memdup2(&now_us, sizeof now_us));
+    return FALSE;
+}
+
+/* Whoever noticed may have been short of something else (descriptors, memory), so it is read once more before
+ * anything is done to it. A new string; NULL: it is whole, or that cannot be told. */
+static char *look_again(Mirrors *mirrors, const guint8 *digest)
+{
+    g_autoptr(GError) error = NULL;
+    char *problem = NULL;
+    if (!release_store_has(mirrors->store, digest))
+        return g_strdup("is not in the store");
+    if (!release_store_check(mirrors->store, digest, /* threads= */ 1, &problem, &error))
+        mirrors_log(mirrors, TRUE, "mirror-not-checked", NULL, error->message);
+    return problem;
+}
+
+/* It is whole: the publisher may read it again. */
+static void publish_again(Mirrors *mirrors, const guint8 *digest)
+{
+    g_autoptr(GPtrArray) paths = mirror_db_paths_of(mirrors->db, digest, NULL);
+    GPtrArray *changes = g_ptr_array_new_with_free_func((GDestroyNotify)mirrored_pack_free);
+    for (guint i = 0; paths != NULL && i < 2 * paths->len; i++) {
+        g_autoptr(MirroredPack) held = NULL;
+        if (mirror_db_held(mirrors->db, g_ptr_array_index(paths, i / 2), i % 2 == 1, &held, NULL) &&
+            held != NULL && !held->withdrawn && memcmp(held->digest, digest, SHA256_BYTES) == 0)
+            g_ptr_array_add(changes, g_steal_pointer(&held));
+    }
+    mirrors_publish(mirrors, changes);
+}
+
 void mirrors_drop_damaged(Mirrors *mirrors, const char *path, const guint8 *digest, const char *reason)
 {
     g_autoptr(GError) error = NULL;
@@ -188,10 +227,13 @@ void mirrors_drop_damaged(Mirrors *mirrors, const char *path, const guint8 *dige
     char hex[SHA256_HEX_CHARS + 1];
     hex_encode(digest, SHA256_BYTES, hex);
     mirror_events_damaged(mirrors->events, "", path, digest, reason);
-    /* What is damaged again after it was fetched again is not worth a third try: it is the disk, or a source
-     * that sends what cannot be kept. */
-    if (!g_hash_table_add(mirrors->damaged, g_strdup(hex)))
+    if (was_tried(mirrors, hex))
         return;
+    g_autofree char *problem = look_again(mirrors, digest);
+    if (problem == NULL) {
+        publish_again(mirrors, digest);
+        return;
+    }
     if (release_store_has(mirrors->store, digest) &&
         !release_store_quarantine(mirrors->store, digest, &error)) {
         mirrors_log(mirrors, TRUE, "mirror-quarantine", path, error->message);
@@ -201,6 +243,7 @@ void mirrors_drop_damaged(Mirrors *mirrors, const char *path, const guint8 *dige
         mirrors_log(mirrors, TRUE, "mirror-database", path, error->message);
         return;
     }
+    mirrors_log(mirrors, TRUE, "mirror-damaged", path, problem);
     mirrors_publish(mirrors, g_steal_pointer(&changes));
     ask_all_again(mirrors);
     mirrors_show(mirrors);

@@ -421,6 +421,13 @@ void publisher_set_former(Publisher *publisher, GPtrArray *packs)
     publisher->waiting_former = packs;
 }
 
+void publisher_set_damage_func(Publisher *publisher, PublisherDamageFunc func, gpointer user)
+{
+    g_assert(publisher->index == NULL);
+    publisher->damage_func = func;
+    publisher->damage_user = user;
+}
+
 void publisher_mirror(Publisher *publisher, MirrorJob *job)
 {
     Order *order = g_new(Order, 1);

@@ -143,6 +143,11 @@ typedef struct {
     AcceptRule rule; /* ACCEPT_HASH: it is damaged or missing; others: the trust list is another one by now */
     char *reason;    /* one line */
 } MirrorProblem;
+/* Who hears of releases that are damaged or missing (ACCEPT_HASH) and were noticed otherwise than by a job:
+ * at the start, or when a file was asked for. Called by the indexer; `problem` is borrowed. Before
+ * publisher_start; `user` must outlive the indexer. */
+typedef void (*PublisherDamageFunc)(const MirrorProblem *problem, gpointer user);
+void publisher_set_damage_func(Publisher *publisher, PublisherDamageFunc func, gpointer user);
 void mirror_job_free(MirrorJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirrorJob, mirror_job_free)
 /* Takes the job over. Each release is read from the release store, hashed and judged again; what is not as it

@@ -46,6 +46,8 @@ struct Publisher {
     guint8 judged_trust[SHA256_BYTES];
     PublisherReady ready_func;
     gpointer ready_user;
+    PublisherDamageFunc damage_func; /* may be NULL */
+    gpointer damage_user;
 };
 
 /* How many threads read, hash and judge. */

@@ -92,7 +92,7 @@ static void note_time(Publisher *publisher)
     publisher_note_time(publisher, pack_judge_until(publisher->trust, now), FALSE);
 }
 
-/* Reads and judges the releases of the records and puts them in. `problems` may be NULL. */
+/* Reads and judges the releases of the records and puts them in. */
 static void put_all(Publisher *publisher, GPtrArray *records, const GPtrArray *taken, Change *change,
                     GPtrArray *problems)
 {
@@ -104,7 +104,7 @@ static void put_all(Publisher *publisher, GPtrArray *records, const GPtrArray *t
         const MirroredPack *record = g_ptr_array_index(records, i);
         CatalogPack *verdict = g_ptr_array_index(verdicts, i);
         mirrored_put(publisher->mirrored, verdict, mirrored_pack_copy(record), &change->touch);
-        if (verdict->refused && problems != NULL)
+        if (verdict->refused)
             add_problem(problems, record, verdict);
     }
 }
@@ -130,6 +130,19 @@ static void take_records(Publisher *publisher, GPtrArray *records, Change *chang
     publisher_save_hashes(&publisher->release_hashes, taken, gone, whole);
 }
 
+/* The same where nobody waits for an answer: who can have releases fetched again must hear of it all the
+ * same. */
+static void take_and_tell(Publisher *publisher, GPtrArray *records, Change *change)
+{
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(mirror_problem_free);
+    take_records(publisher, records, change, problems);
+    for (guint i = 0; publisher->damage_func != NULL && i < problems->len; i++) {
+        const MirrorProblem *problem = g_ptr_array_index(problems, i);
+        if (problem->rule == ACCEPT_HASH)
+            publisher->damage_func(problem, publisher->damage_user);
+    }
+}
+
 /* A broker that mirrors nothing has no store. */
 static void open_release_hashes(Publisher *publisher)
 {
@@ -146,7 +159,7 @@ void publisher_take_waiting(Publisher *publisher, Change *change)
     if (records == NULL || records->len == 0)
         return;
     open_release_hashes(publisher);
-    take_records(publisher, records, change, NULL);
+    take_and_tell(publisher, records, change);
 }
 
 /* --- Former releases --- */
@@ -205,7 +218,7 @@ gboolean publisher_mirror_again(Publisher *publisher, const char *path, guint64 
         g_ptr_array_add(records, record);
         g_auto(Change) change;
         change_init(&change, publisher);
-        take_records(publisher, records, &change, NULL);
+        take_and_tell(publisher, records, &change);
         publish(publisher, &change, error);
         return TRUE;
     }
