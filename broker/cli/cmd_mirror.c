@@ -257,6 +257,14 @@ static const CliOption sync_options[] = {
     {"prune", 0, NULL, "packs that are gone from the source, however many, are really gone", FALSE},
     {"full", 0, NULL, "look at everything again, not only at what has changed", FALSE},
     {"reset", 0, NULL, "trust the present catalog of a peer after a fork or rollback", FALSE},
+    {"verbose", 'v', NULL, "a line for every pack, however many there are", FALSE},
+    CLI_OPTION_DATA,
+    CLI_OPTION_CONFIG,
+    CLI_OPTION_JSON,
+    CLI_OPTION_END,
+};
+static const CliOption status_options[] = {
+    {"verbose", 'v', NULL, "a line for every refused pack, however many there are", FALSE},
     CLI_OPTION_DATA,
     CLI_OPTION_CONFIG,
     CLI_OPTION_JSON,
@@ -345,7 +353,9 @@ const CliCommand cmd_mirror_commands[] = {
             "From one source, also a paused one, or from all that are not paused. The running broker does "
             "it;\n"
             "without one, this command. Exit code 1 when a source failed, 9 when none did but releases were\n"
-            "refused. With --json each event is a line of its own.\n",
+            "refused. Many packs to which the same happened are told together. With --json each event is a "
+            "line\n"
+            "of its own.\n",
         .examples =
             "  kontor mirror sync\n  kontor mirror sync commons --prune\n  kontor mirror sync --json\n",
         .options = sync_options,
@@ -356,11 +366,13 @@ const CliCommand cmd_mirror_commands[] = {
         .arguments = "[NAME]",
         .args_max = 1,
         .summary = "Show how the mirrors and peers are doing",
-        .details = "Below the table, a line for each alarm, each source that fails, and each release that is "
-                   "refused,\n"
-                   "with the rule that it breaks and what can be done.\n",
-        .examples = "  kontor mirror status\n  kontor mirror status commons --json\n",
-        .options = config_options,
+        .details =
+            "Below the table, each alarm, each source that fails, and each pack that is refused, with "
+            "the rule\n"
+            "that it breaks and what can be done. Many packs that are refused for one reason are told\n"
+            "together.\n",
+        .examples = "  kontor mirror status\n  kontor mirror status commons -v\n",
+        .options = status_options,
         .run = mirror_status_run,
     },
     {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * kontor mirror status: one row per source, then one line for everything that needs attention. Which releases
+ * kontor mirror status: one row per source, then what needs attention. Which releases
  * are refused, and why, stands in mirror.db, which is read beside a running broker.
  */
 #include <stdio.h>
@@ -8,9 +8,8 @@
 
 #include "broker/cli/client.h"
 #include "broker/cli/mirror.h"
+#include "broker/cli/pack_groups.h"
 #include "broker/cli/terminal.h"
-
-#define REFUSED_SHOWN_MAX 50 /* lines of one source; how many more there are is said */
 
 /* A release that is refused. */
 typedef struct {
@@ -215,28 +214,31 @@ static void print_rows(const JsonValue *root, const char *name)
     terminal_table_print(table, stdout, /* indent= */ 0);
 }
 
-static void print_refused(const GPtrArray *list)
+static void print_refused_line(const char *text, gboolean bad, gpointer user)
 {
-    guint shown = 0;
+    mirror_line(user, bad, text);
+}
 
+/* Many of one cause together; of one source after another, as they come. */
+static void print_refused(const GPtrArray *list, gboolean all)
+{
+    g_auto(PackGroups) groups = {0};
+
+    pack_groups_init(&groups, all);
     for (guint i = 0; i < list->len; i++) {
         const Refused *refused = g_ptr_array_index(list, i);
-        gboolean is_new =
-            i == 0 || strcmp(refused->source, ((Refused *)g_ptr_array_index(list, i - 1))->source) != 0;
-        g_autofree char *text =
-            g_strdup_printf("refused %s: %s: %s", refused->path, refused->rule, refused->reason);
+        const Refused *next = i + 1 < list->len ? g_ptr_array_index(list, i + 1) : NULL;
+        PackEvent event = {"refused", refused->path, "", refused->rule, refused->reason};
 
-        shown = is_new ? 0 : shown;
-        if (shown++ < REFUSED_SHOWN_MAX) {
-            mirror_line(refused->source, TRUE, text);
-        }
-        if (shown == REFUSED_SHOWN_MAX + 1) {
-            mirror_line(refused->source, FALSE, "and more; '--json' names them all");
+        pack_groups_add(&groups, &event);
+        if (next == NULL || strcmp(next->source, refused->source) != 0) {
+            pack_groups_tell(&groups, print_refused_line, refused->source);
         }
     }
 }
 
-static void print_status(const JsonValue *root, const char *name, gboolean live, const GPtrArray *refused)
+static void print_status(const JsonValue *root, const char *name, gboolean live, gboolean all,
+                         const GPtrArray *refused)
 {
     if (first_source(root) == NULL) {
         puts("no mirrors and no peers; 'kontor mirror add NAME URL' adds one");
@@ -252,7 +254,7 @@ static void print_status(const JsonValue *root, const char *name, gboolean live,
             mirror_print_troubles(i);
         }
     }
-    print_refused(refused);
+    print_refused(refused, all);
 }
 
 CliExit mirror_status_run(const CliArgs *args)
@@ -275,6 +277,10 @@ CliExit mirror_status_run(const CliArgs *args)
     if (refused == NULL) {
         return cli_client_fail(error);
     }
-    (cli_args_flag(args, "json") ? print_json : print_status)(json_doc_root(doc), name, live, refused);
+    if (cli_args_flag(args, "json")) {
+        print_json(json_doc_root(doc), name, live, refused);
+    } else {
+        print_status(json_doc_root(doc), name, live, cli_args_flag(args, "verbose"), refused);
+    }
     return CLI_OK;
 }

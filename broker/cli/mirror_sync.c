@@ -150,6 +150,7 @@ static CliExit sync_by_broker(const Config *config, const MirrorsWish *wish, Syn
         return cli_fail(error);
     }
     if (!ask_for_sync(client, wish, &ticket, &error) || !watch(client, view, ticket, &error)) {
+        sync_view_finish(view);
         return cli_client_fail(error);
     }
     return sync_view_finish(view);
@@ -187,11 +188,32 @@ static gboolean nothing_to_do(const Config *config)
     return TRUE;
 }
 
+/* What was refused earlier and has not changed since is no event of this sync, and still not here. */
+static void remind(const Config *config, const char *name)
+{
+    g_autoptr(MirrorDb) db = NULL;
+
+    if (!mirror_db_peek(config, &db, NULL) || db == NULL) {
+        return;
+    }
+    for (guint i = 0; i < config->sources->len; i++) {
+        const MirrorSource *source = g_ptr_array_index(config->sources, i);
+        g_auto(SourceRecord) record = {0};
+
+        if ((name == NULL ? !source->paused : strcmp(name, source->name) == 0) &&
+            mirror_db_source(db, source->name, &record, NULL) && record.packs_refused > 0) {
+            printf("%s: %u pack%s still refused; 'kontor mirror status %s' says why\n", source->name,
+                   record.packs_refused, record.packs_refused == 1 ? " is" : "s are", source->name);
+        }
+    }
+}
+
 CliExit mirror_sync_run(const CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(Config) config = mirror_config_load(args, &error);
     g_auto(SyncView) view = {0};
+    CliExit code;
     MirrorsWish wish = {
         .source = cli_args_operand(args, 0),
         .prune = cli_args_flag(args, "prune"),
@@ -213,6 +235,7 @@ CliExit mirror_sync_run(const CliArgs *args)
         return cli_fail_usage(error);
     }
     sync_view_init(&view, stdout, sync_view_mode(stdout, cli_args_flag(args, "json")));
+    view.all = cli_args_flag(args, "verbose");
     if (wish.source == NULL && nothing_to_do(config)) {
         fprintf(stderr, "nothing to sync: %s\n",
                 config->sources->len == 0
@@ -220,6 +243,10 @@ CliExit mirror_sync_run(const CliArgs *args)
                     : "all sources are paused");
         return CLI_OK;
     }
-    return broker_is_running(config->data_dir) ? sync_by_broker(config, &wish, &view)
+    code = broker_is_running(config->data_dir) ? sync_by_broker(config, &wish, &view)
                                                : sync_here(config, &wish, &view);
+    if (code == CLI_OK && view.mode != SYNC_VIEW_JSON) {
+        remind(config, wish.source);
+    }
+    return code;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "broker/cli/mirror.h"
+#include "broker/cli/pack_groups.h"
 #include "broker/cli/terminal.h"
 #include "schema/limits.h"
 
@@ -15,6 +16,12 @@ enum { COLUMNS_DEFAULT = 80 };
 typedef struct {
     char *name, *text;
 } Row;
+
+static void packs_free(gpointer data)
+{
+    pack_groups_clear(data);
+    g_free(data);
+}
 
 static void row_free(gpointer data)
 {
@@ -45,6 +52,7 @@ void sync_view_init(SyncView *view, FILE *stream, SyncViewMode mode)
     *view = (SyncView){.mode = mode, .stream = stream, .columns = COLUMNS_DEFAULT};
     view->rows = g_ptr_array_new_with_free_func(row_free);
     view->outcomes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    view->packs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, packs_free);
     if (mode == SYNC_VIEW_TERMINAL && ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
         view->columns = size.ws_col;
     }
@@ -54,6 +62,7 @@ void sync_view_clear(SyncView *view)
 {
     g_clear_pointer(&view->rows, g_ptr_array_unref);
     g_clear_pointer(&view->outcomes, g_hash_table_unref);
+    g_clear_pointer(&view->packs, g_hash_table_unref);
 }
 
 /* --- Rows at the bottom of the terminal --- */
@@ -193,26 +202,46 @@ static void say_end(SyncView *view, const char *name, const JsonValue *event)
     say(view, name, TERMINAL_GOOD, text);
 }
 
-/* What happened to one pack. */
-static void say_pack(SyncView *view, const char *name, const char *kind, const JsonValue *event)
+/* What happened to one pack is told with what happened to the others. */
+static void keep_pack(SyncView *view, const char *name, const char *kind, const JsonValue *event)
 {
-    const char *path = mirror_text(event, "path");
-    g_autofree char *text = NULL;
+    PackGroups *packs = g_hash_table_lookup(view->packs, name);
+    PackEvent what = {
+        .event = kind,
+        .path = mirror_text(event, "path"),
+        .version = mirror_text(event, "version"),
+        .rule = mirror_text(event, "rule"),
+        .reason = mirror_text(event, "reason"),
+    };
 
-    if (strcmp(kind, "refused") == 0) {
-        text = g_strdup_printf("refused %s: %s: %s", path, mirror_text(event, "rule"),
-                               mirror_text(event, "reason"));
-    } else if (strcmp(kind, "gone") == 0) {
-        text = g_strdup_printf("%s is no longer there", path);
-    } else if (strcmp(kind, "damaged") == 0) {
-        text = g_strdup_printf("%s is damaged here, to be fetched again: %s", path,
-                               mirror_text(event, "reason"));
-    } else {
-        text = g_strdup_printf("%s %s %s", kind, path, mirror_text(event, "version"));
+    if (packs == NULL) {
+        packs = g_new0(PackGroups, 1);
+        pack_groups_init(packs, view->all);
+        g_hash_table_insert(view->packs, g_strdup(name), packs);
     }
-    g_strchomp(text);
-    say(view, name,
-        strcmp(kind, "refused") == 0 || strcmp(kind, "damaged") == 0 ? TERMINAL_BAD : TERMINAL_PLAIN, text);
+    pack_groups_add(packs, &what);
+}
+
+typedef struct {
+    SyncView *view;
+    const char *name;
+} Teller;
+
+static void say_pack(const char *text, gboolean bad, gpointer user)
+{
+    const Teller *teller = user;
+
+    say(teller->view, teller->name, bad ? TERMINAL_BAD : TERMINAL_PLAIN, text);
+}
+
+static void say_packs(SyncView *view, const char *name)
+{
+    PackGroups *packs = g_hash_table_lookup(view->packs, name);
+    Teller teller = {view, name};
+
+    if (packs != NULL) {
+        pack_groups_tell(packs, say_pack, &teller);
+    }
 }
 
 static void say_alarm(SyncView *view, const char *name, const JsonValue *event)
@@ -249,9 +278,10 @@ static void show(SyncView *view, const char *name, const char *kind, const JsonV
         if (i < view->rows->len) {
             g_ptr_array_remove_index(view->rows, i);
         }
+        say_packs(view, name);
         say_end(view, name, event);
     } else {
-        say_pack(view, name, kind, event);
+        keep_pack(view, name, kind, event);
     }
 }
 
@@ -292,20 +322,30 @@ static guint count_good(const SyncView *view)
     return count;
 }
 
+/* Of syncs whose end did not come. */
+static void say_left(SyncView *view)
+{
+    GHashTableIter iter;
+    gpointer name = NULL;
+
+    g_hash_table_iter_init(&iter, view->packs);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        say_packs(view, name);
+    }
+}
+
 CliExit sync_view_finish(SyncView *view)
 {
     g_autofree char *bytes = mirror_bytes(view->bytes);
     guint sources = g_hash_table_size(view->outcomes), good = count_good(view);
 
     erase_rows(view);
+    say_left(view);
     if (view->mode != SYNC_VIEW_JSON && sources > 1) {
         fprintf(view->stream,
                 "%u sources: %u good, %u failed; %" G_GUINT64_FORMAT " packs installed, %" G_GUINT64_FORMAT
                 " withdrawn, %" G_GUINT64_FORMAT " refused; %s\n",
                 sources, good, sources - good, view->installed, view->withdrawn, view->refused, bytes);
-    }
-    if (view->mode != SYNC_VIEW_JSON && view->refused > 0) {
-        fprintf(view->stream, "'kontor mirror status' shows what is refused, and why\n");
     }
     fflush(view->stream);
     return good < sources ? CLI_FAILURE : view->refused > 0 ? CLI_REFUSED : CLI_OK;

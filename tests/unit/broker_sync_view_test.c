@@ -77,12 +77,42 @@ static void test_refused(void)
     tell(&screen, "{\"source\":\"a\",\"event\":\"alarm\",\"kind\":\"\",\"reason\":\"\"}");
     tell(&screen, GOOD);
     assert_screen(&screen, CLI_REFUSED,
-                  "a: refused x/z: hash: p\\u001b[2J.md\n"
-                  "a: x/g is no longer there\n"
                   "a: alarm stale: old\n"
                   "a: the alarm stands no more\n"
-                  "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n"
-                  "'kontor mirror status' shows what is refused, and why\n");
+                  "a: refused x/z: hash: p\\u001b[2J.md\n"
+                  "a:   what helps: it was changed after it was signed; its publisher has to sign it again "
+                  "('kontor pack sign')\n"
+                  "a: x/g is no longer there\n"
+                  "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n");
+}
+
+/* Many packs are told together unless each is wanted; what a sync brought is told also when its end is not
+ * seen. */
+static void test_many(void)
+{
+    for (guint all = 0; all < 2; all++) {
+        Screen screen;
+        screen_init(&screen, SYNC_VIEW_PLAIN);
+        screen.view.all = all == 1;
+        for (guint i = 0; i < 30; i++)
+            tell(&screen, INSTALLED);
+        tell(&screen, "{\"source\":\"b\",\"event\":\"withdrawn\",\"path\":\"w\",\"version\":\"2.0.0\"}");
+        if (all == 0) {
+            tell(&screen, GOOD);
+            assert_screen(&screen, CLI_OK,
+                          "a: installed 30 packs\n"
+                          "a:   x/y, x/y, x/y and 27 more; -v shows each\n"
+                          "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n"
+                          "b: withdrawn w 2.0.0\n");
+            continue;
+        }
+        g_assert_cmpint(sync_view_finish(&screen.view), ==, CLI_OK);
+        sync_view_clear(&screen.view);
+        fclose(screen.stream);
+        g_auto(GStrv) lines = g_strsplit(screen.text, "\n", -1);
+        g_assert_cmpuint(g_strv_length(lines), ==, 30 + 1 + 1);
+        free(screen.text);
+    }
 }
 
 /* A failure outweighs what was refused; the latest sync of a source counts. */
@@ -123,9 +153,9 @@ static void test_terminal(void)
     assert_screen(&screen, CLI_OK,
                   "a: connect\n"
                   "\033[1F\033[Ja: fetch, 5 of 9 objects, 2.0\n"
+                  "\033[1F\033[Ja: fetch, 5 of 9 objects, 2.0\n"
                   "\033[1F\033[Ja: installed x/y 1.2.0\n"
-                  "a: fetch, 5 of 9 objects, 2.0\n"
-                  "\033[1F\033[Ja: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n");
+                  "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n");
 }
 
 static void test_malformed(void)
@@ -144,6 +174,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sync-view/plain", test_plain);
     g_test_add_func("/sync-view/refused", test_refused);
+    g_test_add_func("/sync-view/many", test_many);
     g_test_add_func("/sync-view/failed", test_failed);
     g_test_add_func("/sync-view/json", test_json);
     g_test_add_func("/sync-view/terminal", test_terminal);
