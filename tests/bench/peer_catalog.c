@@ -103,7 +103,7 @@ static void run(guint items)
     peer_world_init(&world);
     world.seconds = 3600;
     world.changes_max = 1000;
-    world.bend = compress;
+    peer_bend(&world, compress);
     g_ptr_array_set_size(world.source->include, 0);
     g_ptr_array_add(world.source->include, g_strdup("nothing"));
     peer_world_trust(&world, "");

@@ -7,116 +7,75 @@
  */
 #include "mirror/agent/fetch_pool.h"
 
-#include <gio/gio.h>
 #include <string.h>
 
 #include "schema/limits.h"
+#include "socket_threads.h"
 
 typedef struct {
-    GSocketService *service;
-    GMainLoop *loop;
-    GThread *thread;
-    gint serving, most_serving, answered; /* atomic */
-    guint16 port;
+    SocketThreads threads;
+    gint serving, most_serving; /* connections; atomic */
 } Server;
 
-static GString *read_head(GInputStream *in)
-{
-    GString *head = g_string_new(NULL);
-    char c;
-    while (g_input_stream_read(in, &c, 1, NULL, NULL) == 1) {
-        g_string_append_c(head, c);
-        if (g_str_has_suffix(head->str, "\r\n\r\n"))
-            return head;
-    }
-    g_string_free(head, TRUE);
-    return NULL;
-}
-
-static void answer(GOutputStream *out, guint status, gsize len)
+static void answer(int fd, guint status, gsize len)
 {
     g_autofree char *body = g_strnfill(len, 'x');
     g_autofree char *text =
         g_strdup_printf("HTTP/1.1 %u X\r\nContent-Length: %" G_GSIZE_FORMAT "\r\n\r\n%s", status, len, body);
-    g_output_stream_write_all(out, text, strlen(text), NULL, NULL, NULL);
+    socket_send_all(fd, text, strlen(text));
 }
 
 /* FALSE ends the connection. */
-static gboolean serve_one(GInputStream *in, GOutputStream *out, const char *target)
+static gboolean serve_one(int fd, const char *target)
 {
     char nothing;
-    if (g_str_has_prefix(target, "/bytes/"))
-        answer(out, 200, g_ascii_strtoull(target + 7, NULL, 10));
-    else if (g_str_has_prefix(target, "/status/"))
-        answer(out, (guint)g_ascii_strtoull(target + 8, NULL, 10), 0);
-    else if (g_str_has_prefix(target, "/wait/")) {
+    if (g_str_has_prefix(target, "/bytes/")) {
+        answer(fd, 200, g_ascii_strtoull(target + 7, NULL, 10));
+    } else if (g_str_has_prefix(target, "/status/")) {
+        answer(fd, (guint)g_ascii_strtoull(target + 8, NULL, 10), 0);
+    } else if (g_str_has_prefix(target, "/wait/")) {
         g_usleep(g_ascii_strtoull(target + 6, NULL, 10) * 1000);
-        answer(out, 200, 2);
+        answer(fd, 200, 2);
     } else {
-        g_input_stream_read(in, &nothing, 1, NULL, NULL);
-        return FALSE;
+        return recv(fd, &nothing, 1, 0) > 0;
     }
     return TRUE;
 }
 
-static gboolean serve(GThreadedSocketService *service, GSocketConnection *connection, GObject *source,
-                      gpointer user)
+/* For SocketThreads. */
+static void serve(int fd, gpointer user)
 {
     Server *server = user;
-    (void)service;
-    (void)source;
-    GInputStream *in = g_io_stream_get_input_stream(G_IO_STREAM(connection));
-    GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(connection));
+    g_autoptr(GString) buffer = g_string_new(NULL);
     gint now = g_atomic_int_add(&server->serving, 1) + 1;
     if (now > g_atomic_int_get(&server->most_serving))
         g_atomic_int_set(&server->most_serving, now);
     for (gboolean more = TRUE; more;) {
-        GString *head = read_head(in);
+        g_autofree char *head = socket_read_head(fd, buffer);
         if (head == NULL)
             break;
-        g_auto(GStrv) words = g_strsplit(head->str, " ", 3);
-        g_atomic_int_inc(&server->answered);
-        more = serve_one(in, out, words[1]);
-        g_string_free(head, TRUE);
+        g_auto(GStrv) words = g_strsplit(head, " ", 3);
+        more = serve_one(fd, words[1]);
     }
     g_atomic_int_add(&server->serving, -1);
-    return TRUE;
-}
-
-static gpointer loop(gpointer data)
-{
-    g_main_loop_run(data);
-    return NULL;
 }
 
 static void set_up(Server *server, gconstpointer data)
 {
-    g_autoptr(GError) error = NULL;
     (void)data;
-    server->service = g_threaded_socket_service_new(200);
-    server->port = g_socket_listener_add_any_inet_port(G_SOCKET_LISTENER(server->service), NULL, &error);
-    g_assert_no_error(error);
-    g_signal_connect(server->service, "run", G_CALLBACK(serve), server);
-    server->loop = g_main_loop_new(NULL, FALSE);
-    server->thread = g_thread_new("server", loop, server->loop);
+    server->serving = server->most_serving = 0;
+    socket_threads_start(&server->threads, serve, server);
 }
 
 static void tear_down(Server *server, gconstpointer data)
 {
     (void)data;
-    g_main_loop_quit(server->loop);
-    g_thread_join(server->thread);
-    g_main_loop_unref(server->loop);
-    g_socket_service_stop(server->service);
-    g_socket_listener_close(G_SOCKET_LISTENER(server->service));
-    while (g_atomic_int_get(&server->serving) > 0)
-        g_usleep(1000);
-    g_object_unref(server->service);
+    socket_threads_stop(&server->threads);
 }
 
 static char *url_of(const Server *server, const char *target)
 {
-    return g_strdup_printf("http://127.0.0.1:%u%s", server->port, target);
+    return g_strdup_printf("http://127.0.0.1:%u%s", server->threads.port, target);
 }
 
 /* --- What comes back --- */
@@ -179,7 +138,7 @@ static void test_many(Server *server, gconstpointer data)
     g_assert_true(fetch_pool_run(pool, 0, &error));
     g_assert_cmpuint(taken.answers, ==, 102);
     g_assert_cmpuint(taken.bytes, ==, 1005);
-    g_assert_cmpint(server->most_serving, <=, 8);
+    g_assert_cmpint(g_atomic_int_get(&server->most_serving), <=, 8);
     g_assert_cmpuint(fetch_pool_requests(pool), ==, 102);
     g_assert_cmpuint(fetch_pool_wire_bytes(pool), >, 102 * 40 + 1005);
 }

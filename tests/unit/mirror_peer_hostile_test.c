@@ -106,7 +106,7 @@ static void test_no_checkpoint(void)
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_auto(PeerWorld) world;
         world_with_packs(&world, 1);
-        world.bend = cases[i].bend;
+        peer_bend(&world, cases[i].bend);
         peer_world_sync_fails(&world, cases[i].code, cases[i].text);
         g_assert_cmpuint(world.alarms->len, ==, 0);
         g_assert_cmpuint(world.results->len, ==, 0);
@@ -277,7 +277,7 @@ static void test_garbage(void)
         g_auto(PeerWorld) world;
         world_with_packs(&world, 3);
         world.bent = i < 5 ? i : i - 5;
-        world.bend = i < 5 ? garbage_catalog : nonsense_catalog;
+        peer_bend(&world, i < 5 ? garbage_catalog : nonsense_catalog);
         g_assert_false(peer_world_sync(&world));
         g_assert_true(world.error->code == KONTOR_ERROR_MALFORMED || world.error->code == KONTOR_ERROR_LIMIT);
         g_assert_cmpuint(world.results->len, ==, 0);
@@ -319,7 +319,7 @@ static void test_lying_changes(void)
         g_auto(PeerWorld) world;
         world_with_packs(&world, 5);
         peer_world_sync_ok(&world);
-        world.bend = bends[i];
+        peer_bend(&world, bends[i]);
         peer_put(&world, "set/0", "1.0.1", "x\n");
         peer_world_sync_ok(&world);
         g_assert_cmpuint(world.results->len, ==, 1);
@@ -345,10 +345,10 @@ static void test_restless(void)
 {
     g_auto(PeerWorld) world;
     world_with_packs(&world, 5);
-    world.bend = restless;
+    peer_bend(&world, restless);
     peer_world_sync_fails(&world, KONTOR_ERROR_CONFLICT, "kept changing");
     g_assert_cmpuint(world.alarms->len, ==, 0);
-    world.bend = NULL;
+    peer_bend(&world, NULL);
     peer_world_sync_ok(&world);
 }
 
@@ -365,14 +365,14 @@ static void test_storm_of_404(void)
 {
     g_auto(PeerWorld) world;
     world_with_packs(&world, 300);
-    world.bend = no_files;
+    peer_bend(&world, no_files);
     peer_world_sync_fails(&world, KONTOR_ERROR_NOT_FOUND, "gave up after 64 packs");
     guint asked = peer_world_requests(&world, "/catalog/releases/");
     g_assert_cmpuint(asked, <, 64 + 64);
     /* Those are not asked for again at once. */
     peer_world_sync_fails(&world, KONTOR_ERROR_NOT_FOUND, "gave up");
     peer_world_sync_fails(&world, KONTOR_ERROR_NOT_FOUND, "gave up");
-    world.bend = NULL;
+    peer_bend(&world, NULL);
     peer_world_sync_ok(&world);
     guint installed = peer_world_count(&world, OUTCOME_INSTALLED);
     g_assert_cmpuint(installed, >, 0);
@@ -410,7 +410,7 @@ static void test_one_bad_pack(void)
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_auto(PeerWorld) world;
         world_with_packs(&world, 5);
-        world.bend = bad_page;
+        peer_bend(&world, bad_page);
         world.bent = i;
         if (texts[i] == NULL) {
             peer_world_sync_ok(&world);
@@ -443,7 +443,7 @@ static void test_other_signature(void)
 {
     g_auto(PeerWorld) world;
     world_with_packs(&world, 3);
-    world.bend = other_sig;
+    peer_bend(&world, other_sig);
     peer_world_sync_fails(&world, KONTOR_ERROR_NOT_FOUND, "2 packs could not be fetched");
     g_assert_nonnull(strstr(world.error->message, "another release"));
     g_assert_cmpuint(peer_world_count(&world, OUTCOME_INSTALLED), ==, 1);

@@ -12,10 +12,10 @@
 #include "mirror/catalog/journal.h"
 #include "mirror/catalog/trie_walk.h"
 
-#include <gio/gio.h>
 #include <string.h>
 
 #include "release_world.h"
+#include "socket_threads.h"
 #include "store_world.h"
 
 #define PEER_NAME "north.example"
@@ -59,10 +59,7 @@ struct PeerWorld {
     gint64 seconds; /* of a sync */
     /* The peer. */
     GMutex lock;
-    GSocketService *service;
-    GMainLoop *loop; /* of the default context, in which the service accepts */
-    GThread *thread;
-    gint serving;      /* connections, atomic */
+    SocketThreads server;
     GHashTable *packs; /* path → PeerPack */
     Journal *journal;
     gint64 now_s;
@@ -213,6 +210,14 @@ static inline void peer_remove(PeerWorld *world, const char *path)
     g_mutex_lock(&world->lock);
     g_assert_true(g_hash_table_remove(world->packs, path));
     peer_publish(world);
+    g_mutex_unlock(&world->lock);
+}
+
+/* From now on it lies in this way; NULL: it tells the truth. */
+static inline void peer_bend(PeerWorld *world, PeerBend bend)
+{
+    g_mutex_lock(&world->lock);
+    world->bend = bend;
     g_mutex_unlock(&world->lock);
 }
 
@@ -379,25 +384,6 @@ static inline void peer_answer(PeerWorld *world, const char *target, PeerAnswer 
 
 /* --- HTTP --- */
 
-/* The next request's head, or NULL at the end. */
-static inline char *peer_read_head(GInputStream *in, GString *buffer)
-{
-    char chunk[4096];
-    for (;;) {
-        char *end = strstr(buffer->str, "\r\n\r\n");
-        if (end != NULL) {
-            gsize len = (gsize)(end - buffer->str) + 4;
-            char *head = g_strndup(buffer->str, len);
-            g_string_erase(buffer, 0, (gssize)len);
-            return head;
-        }
-        gssize got = g_input_stream_read(in, chunk, sizeof chunk, NULL, NULL);
-        if (got <= 0)
-            return NULL;
-        g_string_append_len(buffer, chunk, got);
-    }
-}
-
 /* Status line, headers and body; a 304 when the caller has it already. */
 static inline GBytes *peer_render(const PeerAnswer *answer, const char *head)
 {
@@ -419,13 +405,13 @@ static inline GBytes *peer_render(const PeerAnswer *answer, const char *head)
     return g_byte_array_free_to_bytes(out);
 }
 
-static inline void peer_serve_connection(PeerWorld *world, GSocketConnection *connection)
+/* For SocketThreads. */
+static inline void peer_serve(int fd, gpointer user)
 {
+    PeerWorld *world = user;
     g_autoptr(GString) buffer = g_string_new(NULL);
-    GInputStream *in = g_io_stream_get_input_stream(G_IO_STREAM(connection));
-    GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(connection));
     for (;;) {
-        g_autofree char *head = peer_read_head(in, buffer);
+        g_autofree char *head = socket_read_head(fd, buffer);
         if (head == NULL)
             return;
         g_auto(GStrv) words = g_strsplit(head, " ", 3);
@@ -436,27 +422,13 @@ static inline void peer_serve_connection(PeerWorld *world, GSocketConnection *co
         g_autoptr(GBytes) bytes = answer.raw != NULL ? g_bytes_ref(answer.raw) : peer_render(&answer, head);
         world->received += strlen(head);
         world->sent += g_bytes_get_size(bytes);
-        gboolean close = answer.raw != NULL;
+        gboolean ends = answer.raw != NULL;
         g_clear_pointer(&answer.body, g_bytes_unref);
         g_clear_pointer(&answer.raw, g_bytes_unref);
         g_mutex_unlock(&world->lock);
-        if (!g_output_stream_write_all(out, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL,
-                                       NULL, NULL) ||
-            close)
+        if (!socket_send_all(fd, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)) || ends)
             return;
     }
-}
-
-static inline gboolean peer_serve(GThreadedSocketService *service, GSocketConnection *connection,
-                                  GObject *source, gpointer user)
-{
-    PeerWorld *world = user;
-    (void)service;
-    (void)source;
-    g_atomic_int_inc(&world->serving);
-    peer_serve_connection(world, connection);
-    g_atomic_int_add(&world->serving, -1);
-    return TRUE;
 }
 
 /* --- Life cycle --- */
@@ -481,24 +453,6 @@ static inline void peer_world_trust(PeerWorld *world, const char *further)
     g_assert_no_error(error);
     g_free(world->policy_hash);
     world->policy_hash = source_policy_hash(world->source, world->trust);
-}
-
-static inline gpointer peer_world_loop(gpointer data)
-{
-    g_main_loop_run(data);
-    return NULL;
-}
-
-static inline void peer_world_start_server(PeerWorld *world)
-{
-    g_autoptr(GError) error = NULL;
-    world->service = g_threaded_socket_service_new(200);
-    guint16 port = g_socket_listener_add_any_inet_port(G_SOCKET_LISTENER(world->service), NULL, &error);
-    g_assert_no_error(error);
-    g_signal_connect(world->service, "run", G_CALLBACK(peer_serve), world);
-    world->source->url = g_strdup_printf("http://127.0.0.1:%u", port);
-    world->loop = g_main_loop_new(NULL, FALSE);
-    world->thread = g_thread_new("peer", peer_world_loop, world->loop);
 }
 
 static inline void peer_world_open_db(PeerWorld *world)
@@ -528,7 +482,8 @@ static inline void peer_world_init(PeerWorld *world)
     world->state = g_strdup("");
     world->known_policy_hash = g_strdup("");
     secret_key_public(world->broker, &world->source->key);
-    peer_world_start_server(world);
+    socket_threads_start(&world->server, peer_serve, world);
+    world->source->url = g_strdup_printf("http://127.0.0.1:%u", world->server.port);
     peer_world_trust(world, "");
     peer_world_open_db(world);
     const char *const origins[] = {world->source->url, "git", NULL};
@@ -540,15 +495,7 @@ static inline void peer_world_init(PeerWorld *world)
 static inline void peer_world_clear(PeerWorld *world)
 {
     peer_sync_free(world->sync);
-    g_main_loop_quit(world->loop);
-    g_thread_join(world->thread);
-    g_main_loop_unref(world->loop);
-    g_socket_service_stop(world->service);
-    g_socket_listener_close(G_SOCKET_LISTENER(world->service));
-    /* Nobody asks any more, so the threads that answer end. */
-    while (g_atomic_int_get(&world->serving) > 0)
-        g_usleep(1000);
-    g_object_unref(world->service);
+    socket_threads_stop(&world->server);
     mirror_db_close(world->reader);
     mirror_db_close(world->writer);
     store_world_clear(&world->here);
