@@ -18,6 +18,7 @@
 #define MIRRORS_OVERTIME_S 20      /* an agent so long past its deadline is killed */
 #define MIRRORS_FULL_WAIT_S 10     /* between looks at a full store */
 #define MIRRORS_COLLECT_WAIT_S 300 /* between collections of garbage */
+#define MIRRORS_COLLECT_SLACK_S 2  /* between the clocks of a sync and of the files that it makes */
 #define MIRRORS_AGENT_WAIT_MAX_S 60
 #define MIRRORS_DAMAGE_WAIT_S 3600 /* until the same release is fetched again once more */
 
@@ -25,7 +26,8 @@
 typedef struct {
     guint64 id;           /* of the job; 0: none is under way */
     MirrorSource *source; /* a reference */
-    gint64 start_us;
+    gint64 start_us;      /* monotonic */
+    gint64 start_wall_us; /* the same instant by the wall clock */
     guint seconds;
     ScheduleWish wish;
     gboolean wished;

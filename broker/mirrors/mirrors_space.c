@@ -110,14 +110,30 @@ gboolean mirrors_has_room(Mirrors *mirrors)
 
 /* --- Collecting --- */
 
-/* While a sync is under way, what it has just installed is not in mirror.db yet. */
+/* What the sync that is under way has just installed may not be in mirror.db yet. Times of releases are those
+ * of the wall clock, which may have been set since the sync began. */
+static gint64 grace_s(const MirrorTurn *turn)
+{
+    if (turn->id == 0)
+        return 0;
+    gint64 by_wall_us = g_get_real_time() - turn->start_wall_us;
+    gint64 elapsed_us = g_get_monotonic_time() - turn->start_us;
+    return MAX(by_wall_us, elapsed_us) / G_USEC_PER_SEC + MIRRORS_COLLECT_SLACK_S;
+}
+
+/* While a change has not reached the publisher, what it serves was served before the latest change. */
+static guint releases_kept(const Mirrors *mirrors)
+{
+    gboolean settled = !mirrors->publishing && mirrors->changes->len == 0;
+    return settled ? MIN(mirrors->config->releases_kept, MIRROR_KEEP_MAX) : MIRROR_KEEP_MAX;
+}
+
 gboolean mirrors_collect_now(Mirrors *mirrors, gboolean dry_run, StoreCollection *ret, GError **error)
 {
-    gint64 grace_s = mirrors->turn.id != 0 ? LIMIT_SOURCE_SECONDS + MIRRORS_OVERTIME_S : 0;
-    guint keep = MIN(mirrors->config->releases_kept, MIRROR_KEEP_MAX);
+    guint keep = releases_kept(mirrors);
     g_autoptr(GHashTable) reachable = mirror_db_reachable(mirrors->db, keep, error);
-    if (reachable == NULL ||
-        !release_store_collect(mirrors->store, reachable, grace_s, dry_run, NULL, NULL, ret, error))
+    if (reachable == NULL || !release_store_collect(mirrors->store, reachable, grace_s(&mirrors->turn),
+                                                    dry_run, NULL, NULL, ret, error))
         return FALSE;
     if (dry_run)
         return TRUE;

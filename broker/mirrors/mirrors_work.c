@@ -443,6 +443,7 @@ static gboolean begin_turn(Mirrors *mirrors, const ScheduleTurn *due, gint64 now
     mirrors->turn = (MirrorTurn){.id = ++mirrors->jobs,
                                  .source = source_ref(mirrors_find_source(mirrors->config, due->name)),
                                  .start_us = now_us,
+                                 .start_wall_us = g_get_real_time(),
                                  .seconds = due->seconds,
                                  .wish = due->wish,
                                  .wished = due->wished,

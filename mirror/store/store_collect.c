@@ -16,7 +16,7 @@
 
 typedef struct {
     ReleaseStore *store;
-    gint64 installed_before_s; /* what is older may go */
+    gint64 installed_before_us; /* what is older may go */
     gboolean dry_run;
     StoreFunc func;
     gpointer user;
@@ -27,7 +27,8 @@ static gboolean is_old(const Collector *collector, int at_fd, const char *name)
 {
     struct stat status;
     return fstatat(at_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (gint64)status.st_mtim.tv_sec < collector->installed_before_s;
+           status.st_mtim.tv_sec * G_USEC_PER_SEC + status.st_mtim.tv_nsec / 1000 <
+               collector->installed_before_us;
 }
 
 static void count_removed(const Collector *collector, const char *digest, guint64 bytes)
@@ -72,7 +73,7 @@ gboolean release_store_collect(ReleaseStore *store, GHashTable *reachable, gint6
     *ret = (StoreCollection){0};
     Collector collector = {
         .store = store,
-        .installed_before_s = g_get_real_time() / G_USEC_PER_SEC - grace_s,
+        .installed_before_us = g_get_real_time() - grace_s * G_USEC_PER_SEC,
         .dry_run = dry_run,
         .func = func,
         .user = user,
