@@ -122,6 +122,18 @@ class Tls(broker.BrokerTest):
         self.assertEqual(self.curl(kontor, *resolve, "-o", "/dev/null", "-w", "%{response_code}", f"{base}/nothing"), b"404")
         self.assertEqual(self.curl(kontor, *resolve, "-I", "-o", "/dev/null", "-w", "%{response_code}", f"{base}/tree"), b"200")
 
+    def test_large_answers_over_http_2(self):
+        """What does not fit into one frame or one write comes in one go, not piece by piece with the library's timers."""
+        kontor = self.serving()
+        packs.pack(kontor.packs, "large", [(f"p{size}", "T", "s", "x" * size) for size in (4096, 9000, 70000, 3000000)])
+        kontor.signal(signal.SIGHUP)
+        broker.wait_until(lambda: "large" in kontor.get("/packs").json(), "the pack")
+        for size in (4096, 9000, 70000, 3000000):
+            page = f"packs/large/wiki/concepts/p{size}.md"
+            body = self.curl(kontor, "--http2", "--max-time", "10", "--resolve", f"localhost:{self.address[1]}:127.0.0.1",
+                             f"https://localhost:{self.address[1]}/{page}")
+            self.assertEqual(body, (kontor.data / page).read_bytes())
+
     def test_many_streams_at_once(self):
         """Pages that nobody has asked for yet come from the disk, so all streams are open together."""
         kontor = self.serving()
