@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """kill -9 at random instants: of brokers and of their agents, while changes come in from git and from a peer.
 
-A cycle commits a change, starts the syncs, kills something within 0.3 s, starts it again if it was a broker, and asks whether the
-promises still hold: all that is served verifies (lib/checker.py) and was committed by the publisher; nothing that was reported as
-installed or withdrawn is lost; staging is empty. KONTOR_CRASH_CYCLES says how many cycles (default: a few), KONTOR_CRASH_SEED repeats
-a run.
+A cycle commits a change, starts the syncs, sometimes collects garbage, kills something within 0.3 s, starts it again if it was a
+broker, and asks whether the promises still hold: all that is served verifies (lib/checker.py) and was committed by the publisher;
+nothing that was reported as installed or withdrawn is lost; staging is empty. KONTOR_CRASH_CYCLES says how many cycles (default: a
+few), KONTOR_CRASH_SEED repeats a run.
 
 Besides, damage by hand in the release store: never served, found by `kontor store check`, healed by `--repair`.
 """
@@ -185,6 +185,8 @@ class Kills(mirror_world.MirrorTest):
                     member.wish(self.members[member])
                 time.sleep(self.random.uniform(0, 0.3))
                 self.learn(victim)
+                if self.random.random() < 0.3:
+                    victim.ask("POST", "/v1/store/gc")
                 self.kill(victim, kind)
                 for member in self.members:
                     self.judge(member, at_once=member is not victim or kind == "broker")
