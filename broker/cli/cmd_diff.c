@@ -173,9 +173,10 @@ static void print_table(const Diff *diff)
         terminal_table_add(table, TERMINAL_PLAIN, pair_state(pair), pair_path(pair), here, there);
     }
     terminal_table_print(table, stdout, 0);
-    fprintf(stderr, "%u %s; %" G_GUINT64_FORMAT " here, %" G_GUINT64_FORMAT " there, %u requests\n",
+    fprintf(stderr, "%u %s; %" G_GUINT64_FORMAT " here, %" G_GUINT64_FORMAT " there, %u %s\n",
             diff->pairs->len, diff->pairs->len == 1 ? "difference" : "differences",
-            diff->here.checkpoint.count, diff->there.checkpoint.count, diff->there.requests);
+            diff->here.checkpoint.count, diff->there.checkpoint.count, diff->there.requests,
+            diff->there.requests == 1 ? "request" : "requests");
 }
 
 static void write_side(JsonWriter *w, const char *key, const Side *side)

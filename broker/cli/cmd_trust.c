@@ -246,6 +246,12 @@ static gboolean change_file(const TrustFile *file, Edit edit, const TrustEntry *
         if (edited == NULL) {
             g_prefix_error(error, "%s: ", file->path);
         }
+        if (edited == NULL && g_error_matches(*error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT)) {
+            g_autofree char *said = (*error)->message;
+
+            (*error)->message =
+                g_strconcat(said, "; edit its entry there, or 'kontor trust remove' it first", NULL);
+        }
     }
     close(lock);
     return good;

@@ -52,12 +52,17 @@ gboolean cli_command_is_group(const char *word)
 
 static void set_unknown(GError **error, const char *name)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     const char *nearest;
 
     for (const CliGroup *g = cli_groups; g->commands != NULL; g++) {
         for (const CliCommand *c = g->commands; c->name != NULL; c++) {
-            g_ptr_array_add(names, (gpointer)(gsize)c->name);
+            gsize word = strcspn(c->name, " ");
+
+            g_ptr_array_add(names, g_strdup(c->name));
+            if (c->name[word] != '\0') {
+                g_ptr_array_add(names, g_strndup(c->name, word));
+            }
         }
     }
     g_ptr_array_add(names, NULL);

@@ -16,6 +16,7 @@
 #include "mirror/agent/source_check.h"
 #include "schema/limits.h"
 #include "schema/yamldoc.h"
+#include "signing/key_file.h"
 
 typedef enum { VALUE_TEXT, VALUE_LIST, VALUE_FILE, VALUE_PLAIN, VALUE_FLAG } ValueKind;
 
@@ -213,13 +214,33 @@ static void print_found(const char *url, const PeerVersion *version)
             g_str_has_prefix(url, "https://") ? "" : ", which anybody on the way can change");
 }
 
+/* A broker that mirrors itself brings nothing and hides who is who. */
+static gboolean check_not_self(const Config *config, const PeerVersion *version, GError **error)
+{
+    g_autofree char *path = g_build_filename(config->data_dir, "keys", "broker.key", NULL);
+    g_autofree char *text = NULL;
+    gsize len = 0;
+    g_autoptr(KeyFile) own = NULL;
+
+    if (g_file_get_contents(path, &text, &len, NULL)) {
+        own = key_file_parse_public(text, len, /* raw_is_secret= */ FALSE, NULL);
+    }
+    if (own != NULL && public_key_equal(&own->public_key, &version->key)) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CONFLICT,
+                    "%s is the broker of %s itself; nothing was added", version->name, config->data_dir);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* Asks the peer for its key, and the operator whether to believe it. A new string, or NULL. */
-static char *key_on_first_use(const CliArgs *args, const char *url, GError **error)
+static char *key_on_first_use(const CliArgs *args, const Config *config, const char *url, GError **error)
 {
     g_auto(PeerVersion) version = {0};
 
     if (!source_check_peer_url(url, error) ||
-        !peer_version_fetch(url, cli_args_value(args, "ca"), &version, error)) {
+        !peer_version_fetch(url, cli_args_value(args, "ca"), &version, error) ||
+        !check_not_self(config, &version, error)) {
         return NULL;
     }
     print_found(url, &version);
@@ -320,7 +341,7 @@ static gboolean fill_item(const CliArgs *args, const Config *config, Item *item,
     add_member(item, "name", text_as_yaml(item->name));
     add_member(item, item->kind == SOURCE_GIT ? "git" : "url", text_as_yaml(item->url));
     if (item->kind == SOURCE_PEER && key == NULL) {
-        found = key_on_first_use(args, item->url, error);
+        found = key_on_first_use(args, config, item->url, error);
         if (found == NULL) {
             return FALSE;
         }
@@ -370,22 +391,35 @@ static gboolean nobody_is_trusted(const Config *config)
     return list == NULL || trust_list_count(list) == 0;
 }
 
+/* A line about a directory of this host that does not exist (now); "" for everything else. */
+static char *lacking_directory(const Item *item)
+{
+    const char *path = g_str_has_prefix(item->url, "file://") ? item->url + strlen("file://") : item->url;
+
+    return item->kind == SOURCE_GIT && *path == '/' && !g_file_test(path, G_FILE_TEST_IS_DIR)
+               ? g_strdup_printf("\nthere is no directory %s yet", path)
+               : g_strdup("");
+}
+
 static CliExit report_added(const CliArgs *args, const Config *config, const Item *item)
 {
     const MirrorSource *source = mirror_source_find(config, item->name, NULL);
     const char *seen = source->is_private
                            ? "its packs are private: only who has a read token for them sees them"
                            : "its packs are public: everybody sees them";
-    const char *trust =
-        source->policy == PACK_POLICY_REQUIRED && nobody_is_trusted(config)
-            ? "\nnobody is trusted yet, so no pack will be accepted: 'kontor trust add' its publishers"
-            : "";
-    g_autofree char *next = g_strdup_printf(
-        "%s\nit is fetched now; 'kontor mirror status %s' shows how far it is%s", seen, item->name, trust);
+    const char *trust = source->policy == PACK_POLICY_REQUIRED && nobody_is_trusted(config)
+                            ? "\nnobody is trusted yet, so no pack will be accepted: 'kontor mirror status' "
+                              "names the keys, and "
+                              "'kontor trust add KEY' trusts one"
+                            : "";
+    g_autofree char *lacking = lacking_directory(item);
+    g_autofree char *next =
+        g_strdup_printf("%s%s\nit is fetched now; 'kontor mirror status %s' shows how far it is%s", seen,
+                        lacking, item->name, trust);
     g_autofree char *later =
-        g_strdup_printf("%s\nno broker runs here: 'kontor mirror sync %s' fetches it now, 'kontor "
+        g_strdup_printf("%s%s\nno broker runs here: 'kontor mirror sync %s' fetches it now, 'kontor "
                         "serve' when it starts%s",
-                        seen, item->name, trust);
+                        seen, lacking, item->name, trust);
     MirrorChange change = {.action = "added",
                            .name = item->name,
                            .kind = item->kind,

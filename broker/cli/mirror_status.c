@@ -182,7 +182,9 @@ static void print_store(const JsonValue *root)
     const JsonValue *store = mirror_object(root, "store");
     const JsonValue *full = store != NULL ? json_object_get(store, "full") : NULL;
 
-    if (store != NULL && json_object_get(store, "release_bytes") != NULL) {
+    const JsonValue *used_bytes = store != NULL ? json_object_get(store, "release_bytes") : NULL;
+
+    if (used_bytes != NULL && json_value_kind(used_bytes) == JSON_NUMBER) {
         g_autofree char *used = mirror_bytes((guint64)mirror_integer(store, "release_bytes"));
         g_autofree char *quota = mirror_bytes((guint64)mirror_integer(store, "quota_bytes"));
 
@@ -224,7 +226,7 @@ static void print_refused(const GPtrArray *list, gboolean all)
 {
     g_auto(PackGroups) groups = {0};
 
-    pack_groups_init(&groups, all);
+    pack_groups_init(&groups, all, "-v shows each");
     for (guint i = 0; i < list->len; i++) {
         const Refused *refused = g_ptr_array_index(list, i);
         const Refused *next = i + 1 < list->len ? g_ptr_array_index(list, i + 1) : NULL;
@@ -245,7 +247,7 @@ static void print_status(const JsonValue *root, const char *name, gboolean live,
         return;
     }
     if (!live) {
-        puts("no broker is asked; this is what the last one left");
+        puts("no broker answers here; this is what the last sync left");
     }
     print_rows(root, name);
     print_store(root);

@@ -146,6 +146,11 @@ static CliExit sync_by_broker(const Config *config, const MirrorsWish *wish, Syn
                 config->data_dir);
         return CLI_UNREACHABLE;
     }
+    if (g_error_matches(error, KONTOR_ERROR, KONTOR_ERROR_UNSUPPORTED)) {
+        fprintf(stderr, "kontor: %s; SIGHUP ('systemctl reload kontor') makes it sync all sources now\n",
+                error->message);
+        return CLI_FAILURE;
+    }
     if (client == NULL) {
         return cli_fail(error);
     }
@@ -235,6 +240,7 @@ CliExit mirror_sync_run(const CliArgs *args)
         return cli_fail_usage(error);
     }
     sync_view_init(&view, stdout, sync_view_mode(stdout, cli_args_flag(args, "json")));
+    view.only = wish.source;
     view.all = cli_args_flag(args, "verbose");
     if (wish.source == NULL && nothing_to_do(config)) {
         fprintf(stderr, "nothing to sync: %s\n",

@@ -150,12 +150,17 @@ static void write_source(JsonWriter *w, const MirrorSource *source, const Source
     json_write_member_string(w, "name", source->name);
     json_write_member_string(w, "kind", source_kind_name(source->kind));
     json_write_member_string(w, "url", url);
-    json_write_member_string(w, "ref", source->ref != NULL ? source->ref : "");
+    json_write_key(w, "ref");
+    if (source->ref != NULL) {
+        json_write_string(w, source->ref);
+    } else {
+        json_write_null(w);
+    }
     json_write_member_string(w, "path", source->path);
     json_write_member_string(w, "visibility", source->is_private ? "private" : "public");
     json_write_member_string(w, "signed", source_policy_names[source->policy]);
     json_write_member_string(w, "state", state_of(source, record));
-    json_write_member_string(w, "detail", record->last_error);
+    json_write_member_string(w, "detail", *record->alarm != '\0' ? record->alarm_reason : record->last_error);
     json_write_member_string(w, "alarm", record->alarm);
     json_write_member_string(w, "alarm_reason", record->alarm_reason);
     write_time(w, "last_try", record->last_try_s);
@@ -221,11 +226,18 @@ static JsonDoc *status_of_store(const Config *config, GError **error)
     json_write_key(&w, "store");
     json_write_object_begin(&w);
     json_write_member_string(&w, "path", config->store_dir);
+    json_write_key(&w, "release_bytes");
+    json_write_null(&w);
     json_write_member_integer(&w, "quota_bytes", (gint64)config->limits.store_bytes);
+    json_write_member_boolean(&w, "full", FALSE);
+    json_write_member_string(&w, "reason", "");
     json_write_object_end(&w);
     json_write_key(&w, "agent");
     json_write_object_begin(&w);
     json_write_member_boolean(&w, "running", FALSE);
+    json_write_key(&w, "pid");
+    json_write_null(&w);
+    json_write_member_integer(&w, "restarts", 0);
     json_write_object_end(&w);
     json_write_key(&w, "sources");
     json_write_array_begin(&w);

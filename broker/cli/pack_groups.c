@@ -30,9 +30,9 @@ static void group_free(gpointer data)
 
 /* --- Life cycle --- */
 
-void pack_groups_init(PackGroups *groups, gboolean all)
+void pack_groups_init(PackGroups *groups, gboolean all, const char *more)
 {
-    *groups = (PackGroups){.all = all};
+    *groups = (PackGroups){.all = all, .more = g_strdup(more)};
     groups->groups = g_ptr_array_new_with_free_func(group_free);
     groups->index = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     groups->rules = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -43,6 +43,7 @@ void pack_groups_clear(PackGroups *groups)
     g_clear_pointer(&groups->index, g_hash_table_unref);
     g_clear_pointer(&groups->rules, g_hash_table_unref);
     g_clear_pointer(&groups->groups, g_ptr_array_unref);
+    g_clear_pointer(&groups->more, g_free);
 }
 
 /* --- Gathering --- */
@@ -135,18 +136,18 @@ void pack_groups_add(PackGroups *groups, const PackEvent *event)
 
 /* --- Telling --- */
 
-static void tell_named(const Group *group, PackGroupsLine line, gpointer user)
+static void tell_named(const Group *group, const char *more, PackGroupsLine line, gpointer user)
 {
     g_autoptr(GString) text = g_string_new("  ");
 
     for (guint i = 0; i < group->paths->len; i++) {
         g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", (char *)g_ptr_array_index(group->paths, i));
     }
-    g_string_append_printf(text, " and %" G_GUINT64_FORMAT " more; -v shows each", group->count - NAMED_MAX);
+    g_string_append_printf(text, " and %" G_GUINT64_FORMAT " more; %s", group->count - NAMED_MAX, more);
     line(text->str, FALSE, user);
 }
 
-static void tell_together(const Group *group, PackGroupsLine line, gpointer user)
+static void tell_together(const Group *group, const char *more, PackGroupsLine line, gpointer user)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
@@ -166,7 +167,7 @@ static void tell_together(const Group *group, PackGroupsLine line, gpointer user
                                group->reason);
     }
     line(text->str, is_bad(group->event), user);
-    tell_named(group, line, user);
+    tell_named(group, more, line, user);
 }
 
 static void tell_group(const PackGroups *groups, const Group *group, PackGroupsLine line, gpointer user)
@@ -176,7 +177,7 @@ static void tell_group(const PackGroups *groups, const Group *group, PackGroupsL
             line(g_ptr_array_index(group->lines, i), is_bad(group->event), user);
         }
     } else {
-        tell_together(group, line, user);
+        tell_together(group, groups->more, line, user);
     }
     if (strcmp(group->event, "refused") == 0) {
         g_autofree char *remedy = pack_groups_remedy(group->rule, group->reason);
@@ -188,13 +189,12 @@ static void tell_group(const PackGroups *groups, const Group *group, PackGroupsL
 
 void pack_groups_tell(PackGroups *groups, PackGroupsLine line, gpointer user)
 {
-    gboolean all = groups->all;
-
     for (guint i = 0; i < groups->groups->len; i++) {
         tell_group(groups, g_ptr_array_index(groups->groups, i), line, user);
     }
-    pack_groups_clear(groups);
-    pack_groups_init(groups, all);
+    g_hash_table_remove_all(groups->index);
+    g_hash_table_remove_all(groups->rules);
+    g_ptr_array_set_size(groups->groups, 0);
 }
 
 /* --- Remedies --- */

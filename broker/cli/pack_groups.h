@@ -20,12 +20,14 @@
 
 typedef struct {
     gboolean all;      /* one line for every pack */
+    char *more;        /* how to see them all: half a sentence; internal */
     GPtrArray *groups; /* in the order in which they began; internal */
     GHashTable *index; /* cause → group; internal */
     GHashTable *rules; /* event and rule → how many causes there are; internal */
 } PackGroups;
 
-void pack_groups_init(PackGroups *groups, gboolean all);
+/* `more` is copied. */
+void pack_groups_init(PackGroups *groups, gboolean all, const char *more);
 void pack_groups_clear(PackGroups *groups);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PackGroups, pack_groups_clear)
 

@@ -6,7 +6,7 @@
 #include "broker/cli/terminal.h"
 
 #define COLUMNS_MAX 8 /* of a table; members beyond them are left out */
-#define ROWS_MAX 50   /* of a table that is not about problems; how many more there are is said */
+#define ROWS_MAX 20   /* of a table that is not about problems; how many more there are is said */
 
 static gboolean is_container(const JsonValue *value)
 {

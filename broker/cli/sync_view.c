@@ -215,8 +215,10 @@ static void keep_pack(SyncView *view, const char *name, const char *kind, const 
     };
 
     if (packs == NULL) {
+        g_autofree char *more = g_strdup_printf("'kontor mirror history %s' shows each", name);
+
         packs = g_new0(PackGroups, 1);
-        pack_groups_init(packs, view->all);
+        pack_groups_init(packs, view->all, more);
         g_hash_table_insert(view->packs, g_strdup(name), packs);
     }
     pack_groups_add(packs, &what);
@@ -296,6 +298,9 @@ gboolean sync_view_event(SyncView *view, const char *json, gsize len, GError **e
     if (json_value_kind(event) != JSON_OBJECT) {
         g_set_error_literal(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "the event is no object");
         return FALSE;
+    }
+    if (view->only != NULL && strcmp(view->only, mirror_text(event, "source")) != 0) {
+        return TRUE;
     }
     count(view, mirror_text(event, "event"), event);
     if (view->mode == SYNC_VIEW_JSON) {

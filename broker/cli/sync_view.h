@@ -23,6 +23,7 @@ typedef struct {
     guint columns;        /* of the terminal; no line is longer */
     GPtrArray *rows;      /* of what is under way, in the order in which it began; internal */
     guint drawn;          /* rows on the terminal now */
+    const char *only;     /* events of other sources are passed over; NULL: there are none. Borrowed */
     gboolean all;         /* a line for every pack, however many there are */
     GHashTable *packs;    /* name of a source → PackGroups of its sync; internal */
     GHashTable *outcomes; /* name of a source → whether its latest sync was good; internal */

@@ -36,7 +36,7 @@ static void add(PackGroups *groups, const char *event, const char *rule, const c
 static void test_few(void)
 {
     g_auto(PackGroups) groups = {0};
-    pack_groups_init(&groups, /* all= */ FALSE);
+    pack_groups_init(&groups, /* all= */ FALSE, "-v shows each");
     add(&groups, "installed", "", "", 2);
     add(&groups, "refused", "untrusted", UNTRUSTED, 2);
     add(&groups, "gone", "", "", 1);
@@ -51,7 +51,7 @@ static void test_few(void)
 static void test_many(void)
 {
     g_auto(PackGroups) groups = {0};
-    pack_groups_init(&groups, /* all= */ FALSE);
+    pack_groups_init(&groups, /* all= */ FALSE, "-v shows each");
     add(&groups, "refused", "untrusted", UNTRUSTED, 608);
     add(&groups, "installed", "", "", 21);
     add(&groups, "gone", "", "", 22);
@@ -68,7 +68,7 @@ static void test_many(void)
 static void test_all(void)
 {
     g_auto(PackGroups) groups = {0};
-    pack_groups_init(&groups, /* all= */ TRUE);
+    pack_groups_init(&groups, /* all= */ TRUE, "");
     add(&groups, "refused", "untrusted", UNTRUSTED, 4);
     assert_told(&groups,
                 "! refused p/0: untrusted: " UNTRUSTED "\n! refused p/1: untrusted: " UNTRUSTED
@@ -80,7 +80,7 @@ static void test_causes(void)
 {
     g_auto(PackGroups) groups = {0};
     g_autoptr(GString) said = g_string_new(NULL);
-    pack_groups_init(&groups, /* all= */ FALSE);
+    pack_groups_init(&groups, /* all= */ FALSE, "-v shows each");
     add(&groups, "refused", "limits", "PATH: too large", 5);
     assert_told(&groups,
                 "! refused 5 packs: limits: p/0: too large\n  p/0, p/1, p/2 and 2 more; -v shows each\n"

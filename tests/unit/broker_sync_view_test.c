@@ -86,6 +86,18 @@ static void test_refused(void)
                   "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n");
 }
 
+/* Who asks for one source neither sees the others nor fails with them. */
+static void test_only(void)
+{
+    Screen screen;
+    screen_init(&screen, SYNC_VIEW_PLAIN);
+    screen.view.only = "b";
+    tell(&screen, FAILED);
+    tell(&screen, REFUSED);
+    tell(&screen, "{\"source\":\"b\",\"event\":\"gone\",\"path\":\"x\"}");
+    assert_screen(&screen, CLI_OK, "b: x is no longer there\n");
+}
+
 /* Many packs are told together unless each is wanted; what a sync brought is told also when its end is not
  * seen. */
 static void test_many(void)
@@ -101,7 +113,7 @@ static void test_many(void)
             tell(&screen, GOOD);
             assert_screen(&screen, CLI_OK,
                           "a: installed 30 packs\n"
-                          "a:   x/y, x/y, x/y and 27 more; -v shows each\n"
+                          "a:   x/y, x/y, x/y and 27 more; 'kontor mirror history a' shows each\n"
                           "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n"
                           "b: withdrawn w 2.0.0\n");
             continue;
@@ -174,6 +186,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sync-view/plain", test_plain);
     g_test_add_func("/sync-view/refused", test_refused);
+    g_test_add_func("/sync-view/only", test_only);
     g_test_add_func("/sync-view/many", test_many);
     g_test_add_func("/sync-view/failed", test_failed);
     g_test_add_func("/sync-view/json", test_json);
