@@ -24,7 +24,6 @@ char *git_state_write(const GitState *state)
     json_write_member_string(&writer, "commit", commit);
     json_write_member_integer(&writer, "packs", state->packs);
     json_write_member_string(&writer, "prefix", state->prefix);
-    json_write_member_boolean(&writer, "unsettled", state->unsettled);
     json_write_object_end(&writer);
     return g_string_free(out, FALSE);
 }
@@ -33,7 +32,6 @@ gboolean git_state_read(const char *text, GitState *ret, GError **error)
 {
     const char *commit = NULL, *prefix = NULL;
     gint64 packs = 0;
-    gboolean unsettled = FALSE;
     g_autoptr(JsonDoc) doc = json_doc_parse(text, strlen(text), LIMIT_GIT_STATE_BYTES, error);
     const JsonValue *root = doc != NULL ? json_doc_root(doc) : NULL;
     if (root == NULL)
@@ -45,7 +43,6 @@ gboolean git_state_read(const char *text, GitState *ret, GError **error)
     if (!json_get_string(root, "commit", JSON_REQUIRED, GIT_ID_HEX_CHARS, &commit, error) ||
         !json_get_integer(root, "packs", JSON_REQUIRED, 0, LIMIT_PACKS, &packs, error) ||
         !json_get_string(root, "prefix", JSON_REQUIRED, LIMIT_PACK_PATH_BYTES, &prefix, error) ||
-        !json_get_boolean(root, "unsettled", JSON_REQUIRED, &unsettled, error) ||
         (*prefix != '\0' && !pack_path_check(prefix, error)))
         return FALSE;
     if (!git_id_parse(commit, &ret->commit)) {
@@ -54,6 +51,5 @@ gboolean git_state_read(const char *text, GitState *ret, GError **error)
     }
     ret->packs = (guint)packs;
     ret->prefix = g_strdup(prefix);
-    ret->unsettled = unsettled;
     return TRUE;
 }

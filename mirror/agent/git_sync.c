@@ -26,10 +26,11 @@ typedef struct {
     GitObjects *objects;
     gboolean alarmed; /* the last sync was held back because too much was gone */
     gboolean has_state;
-    GitState state;  /* of the last sync */
-    GitId directory; /* that holds the packs */
-    char *prefix;    /* path of the pack that `directory` is; "" */
-    gboolean whole;  /* everything was walked, not only what differs from `state` */
+    gboolean unsettled; /* something of a newer commit than that of `state` was reported since */
+    GitState state;     /* of the last sync that came to its end */
+    GitId directory;    /* that holds the packs */
+    char *prefix;       /* path of the pack that `directory` is; "" */
+    gboolean whole;     /* everything was walked, not only what differs from `state` */
     GitWalk *walk;
     GPtrArray *gone;    /* of char *: to be reported */
     guint held_gone;    /* of them, those that the source has lost, and not we its wish for them */
@@ -80,18 +81,15 @@ static void begin_phase(GitSync *sync, SyncPhase phase)
     intake_progress(sync->intake);
 }
 
-/* A state that cannot be read is none; so is one that another policy made. After a failure nobody knows how
- * much of a newer commit was reported before it. */
+/* A state that cannot be read is none; so is one that another policy made. */
 static void take_state(GitSync *sync)
 {
     const SyncJob *job = sync->job;
     g_auto(SourceRecord) record = {0};
     if (!job->full && g_strcmp0(job->policy_hash, job->known_policy_hash) == 0)
         sync->has_state = git_state_read(job->state, &sync->state, NULL);
-    if (!mirror_db_source(job->db, job->source->name, &record, NULL))
-        return;
+    sync->unsettled = !mirror_db_source(job->db, job->source->name, &record, NULL) || record.unsettled;
     sync->alarmed = g_strcmp0(record.alarm, "shrink") == 0;
-    sync->state.unsettled = sync->state.unsettled || record.failures > 0;
 }
 
 static gboolean open_origin(GitSync *sync, const GitOriginOptions *options, GError **error)
@@ -133,7 +131,7 @@ static gboolean find_directory(GitSync *sync, const GitId *commit, GitId *ret, c
 static gboolean find_older(GitSync *sync, GitId *ret)
 {
     g_autofree char *prefix = NULL;
-    return sync->has_state && !sync->state.unsettled && git_objects_has(sync->objects, &sync->state.commit) &&
+    return sync->has_state && !sync->unsettled && git_objects_has(sync->objects, &sync->state.commit) &&
            find_directory(sync, &sync->state.commit, ret, &prefix, NULL) &&
            strcmp(prefix, sync->prefix) == 0 && strcmp(prefix, sync->state.prefix) == 0;
 }
@@ -362,15 +360,14 @@ static gboolean read_packs(GitSync *sync, GError **error)
 
 /* --- Settle --- */
 
-/* Ends early with what was done so far. The state stays; it remembers that more may be reported by now. */
+/* Ends early with what was done so far; mirror.db remembers that the state does not say all of it. */
 static gboolean end_early(GitSync *sync, SyncDone *ret, GError **error)
 {
     if (!intake_flush(sync->intake, error))
         return FALSE;
     ret->partial = TRUE;
     ret->packs_seen = sync->has;
-    sync->state.unsettled = TRUE;
-    ret->state = sync->has_state ? git_state_write(&sync->state) : g_strdup("");
+    ret->state = g_strdup(sync->job->state);
     return TRUE;
 }
 
@@ -389,8 +386,7 @@ static gboolean end_well(GitSync *sync, SyncDone *ret, GError **error)
 /* Nothing has moved, and what is known of it is complete. */
 static gboolean is_settled(const GitSync *sync)
 {
-    return sync->has_state && !sync->state.unsettled &&
-           git_id_equal(&sync->state.commit, &sync->origin.commit);
+    return sync->has_state && !sync->unsettled && git_id_equal(&sync->state.commit, &sync->origin.commit);
 }
 
 static gboolean run(GitSync *sync, const GitOriginOptions *options, SyncDone *ret, GError **error)

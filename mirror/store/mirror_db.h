@@ -110,8 +110,10 @@ gboolean mirror_db_end(MirrorDb *db, const char *source, const SyncEnd *end, GEr
 /* What is known of a source. Strings owned; never NULL but where said. */
 typedef struct {
     char *name;
-    char *state;                  /* "" before the first success */
-    char *policy_hash;            /* "" before the first success */
+    char *state;        /* "" before the first success */
+    gboolean unsettled; /* results came since `state` was stored, by a sync that was cut short or failed: it
+                           does not say all that the source was seen to have */
+    char *policy_hash;  /* "" before the first success */
     gint64 last_try_s, last_ok_s; /* 0: never */
     guint failures;               /* in a row */
     char *last_error;             /* "" when the latest sync was good */

@@ -202,9 +202,21 @@ static gboolean apply_one(Apply *apply, const SyncResult *result, GError **error
     return good;
 }
 
+/* Until a state is stored, nobody knows which commit or catalog these results are all of. */
+static gboolean unsettle(Apply *apply, GError **error)
+{
+    g_autoptr(DbStatement) statement =
+        db_prepare(apply->mirror->db, "UPDATE sources SET unsettled = 1 WHERE name = ?", error);
+    if (statement == NULL)
+        return FALSE;
+    db_bind_text(statement, 1, apply->source);
+    return db_run(statement, error);
+}
+
 static gboolean apply_all(Apply *apply, GPtrArray *results, GError **error)
 {
-    if (!mirror_source_require(apply->mirror, apply->source, error))
+    if (!mirror_source_require(apply->mirror, apply->source, error) ||
+        (results->len > 0 && !unsettle(apply, error)))
         return FALSE;
     for (guint i = 0; i < results->len; i++)
         if (!apply_one(apply, g_ptr_array_index(results, i), error))

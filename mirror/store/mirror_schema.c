@@ -88,6 +88,9 @@ static const char *const migrations[] = {
     "  reason TEXT NOT NULL"
     ") STRICT;"
     "CREATE INDEX history_by_source ON history(source, id);",
+
+    /* 1: results were reported since `state` was stored. */
+    "ALTER TABLE sources ADD COLUMN unsettled INTEGER NOT NULL DEFAULT 0 CHECK (unsettled IN (0, 1));",
     NULL,
 };
 

@@ -38,6 +38,7 @@ static void record_of_row(DbStatement *statement, const char *source, SourceReco
         .packs_served = (guint)db_column_integer(statement, 10),
         .packs_refused = (guint)db_column_integer(statement, 11),
         .packs_gone = (guint)db_column_integer(statement, 12),
+        .unsettled = db_column_integer(statement, 13) != 0,
     };
 }
 
@@ -52,8 +53,8 @@ gboolean mirror_db_source(MirrorDb *mirror, const char *source, SourceRecord *re
         " (SELECT count(*) FROM packs WHERE source = ?1 AND outcome = 2),"
         " (SELECT count(*) FROM packs JOIN held ON held.path = packs.path"
         "  AND held.is_private = packs.is_private AND held.source = ?1 AND held.served = 1"
-        "  WHERE packs.source = ?1 AND packs.outcome = 3)"
-        " FROM sources WHERE name = ?1",
+        "  WHERE packs.source = ?1 AND packs.outcome = 3),"
+        " unsettled FROM sources WHERE name = ?1",
         error);
     gboolean row = FALSE;
     if (statement == NULL)
@@ -113,7 +114,7 @@ static gboolean put_state(MirrorDb *mirror, const char *source, const SyncEnd *e
 {
     g_autoptr(DbStatement) statement =
         db_prepare(mirror->db,
-                   "UPDATE sources SET state = ?2, policy_hash = ?3, packs_seen = ?4"
+                   "UPDATE sources SET state = ?2, policy_hash = ?3, packs_seen = ?4, unsettled = 0"
                    " WHERE name = ?1 AND ?5 IN (0, epoch)",
                    error);
     if (statement == NULL)

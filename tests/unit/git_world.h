@@ -324,8 +324,8 @@ static inline void world_apply(World *world, gboolean done, const char *message,
     const SyncEnd end = {
         .ok = done,
         .error = message,
-        .state = done ? world->done.state : NULL,
-        .policy_hash = complete ? policy_hash : world->known_policy,
+        .state = complete ? world->done.state : NULL,
+        .policy_hash = complete ? policy_hash : NULL,
         .packs_seen = world->done.packs_seen,
         .now_s = 1800000000,
     };
@@ -361,7 +361,9 @@ static inline gboolean world_sync(World *world, GError **error)
     gboolean done = git_sync(&job, &world->done, &cause);
     g_assert_cmpint(done, ==, cause == NULL);
     world_apply(world, done, cause != NULL ? cause->message : NULL, policy_hash);
-    if (done) {
+    if (done && world->done.partial) {
+        g_assert_cmpstr(world->done.state, ==, world->state);
+    } else if (done) {
         g_free(world->state);
         world->state = g_strdup(world->done.state);
         g_free(world->known_policy);

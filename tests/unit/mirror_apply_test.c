@@ -472,6 +472,35 @@ static void test_damaged(void)
     assert_events(&fixture, "installed installed damaged installed");
 }
 
+static gboolean is_unsettled(Fixture *fixture, const char *source)
+{
+    g_auto(SourceRecord) record = {0};
+    source_of(fixture, source, &record);
+    return record.unsettled;
+}
+
+/* Whatever ends a sync, and be it a crash: only a state says that what was reported is all there is. */
+static void test_unsettled(void)
+{
+    g_auto(Fixture) fixture = {0};
+    g_autoptr(GError) error = NULL;
+    fixture_init(&fixture);
+    SOURCES(&fixture, "a", "b");
+    end_sync(&fixture, "a", "first", 0);
+    g_assert_false(is_unsettled(&fixture, "a"));
+    apply(&fixture, "a", installed("1.0.0", 1));
+    reopen(&fixture);
+    g_assert_true(is_unsettled(&fixture, "a"));
+    g_assert_false(is_unsettled(&fixture, "b"));
+    SyncEnd cut = {.ok = TRUE, .now_s = NOW};
+    g_assert_true(mirror_db_end(fixture.db, "a", &cut, &error));
+    g_assert_true(is_unsettled(&fixture, "a"));
+    end_sync(&fixture, "a", "late", 99);
+    g_assert_true(is_unsettled(&fixture, "a"));
+    end_sync(&fixture, "a", "second", 0);
+    g_assert_false(is_unsettled(&fixture, "a"));
+}
+
 static void test_ends_and_alarms(void)
 {
     g_auto(Fixture) fixture = {0};
@@ -937,6 +966,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mirror-db/source-goes", test_source_goes);
     g_test_add_func("/mirror-db/source-moves", test_source_moves);
     g_test_add_func("/mirror-db/damaged", test_damaged);
+    g_test_add_func("/mirror-db/unsettled", test_unsettled);
     g_test_add_func("/mirror-db/ends-and-alarms", test_ends_and_alarms);
     g_test_add_func("/mirror-db/history-pages", test_history_pages);
     g_test_add_func("/mirror-db/history-is-bounded", test_history_is_bounded);

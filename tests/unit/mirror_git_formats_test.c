@@ -124,9 +124,9 @@ static void test_ids(void)
 static void test_state(void)
 {
     static const char *const texts[] = {
-        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"\",\"unsettled\":false}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":200000,\"prefix\":\"history/rome\",\"unsettled\":true}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":7,\"prefix\":\"k\\u00fcche\",\"unsettled\":true}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"\"}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":200000,\"prefix\":\"history/rome\"}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":7,\"prefix\":\"k\\u00fcche\"}",
     };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(GError) error = NULL;
@@ -145,13 +145,12 @@ static void test_bad_states(void)
         "null",
         "[]",
         "{}",
-        "{\"commit\":\"xyz\",\"packs\":0,\"prefix\":\"\",\"unsettled\":false}",
-        "{\"commit\":\"" COMMIT "0\",\"packs\":0,\"prefix\":\"\",\"unsettled\":false}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":-1,\"prefix\":\"\",\"unsettled\":false}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":200001,\"prefix\":\"\",\"unsettled\":false}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"../x\",\"unsettled\":false}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"\",\"unsettled\":0}",
-        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"\",\"unsettled\":false} x",
+        "{\"commit\":\"xyz\",\"packs\":0,\"prefix\":\"\"}",
+        "{\"commit\":\"" COMMIT "0\",\"packs\":0,\"prefix\":\"\"}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":-1,\"prefix\":\"\"}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":200001,\"prefix\":\"\"}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"../x\"}",
+        "{\"commit\":\"" COMMIT "\",\"packs\":0,\"prefix\":\"\"} x",
     };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(GError) error = NULL;
