@@ -275,8 +275,10 @@ class Damage(mirror_world.MirrorTest):
 
     def repaired(self, what):
         found = self.check()
-        self.assertNotEqual(found.returncode, 0, (what, found.stdout))
-        self.assertIn(self.release.name[:12], found.stdout + found.stderr)
+        if found.returncode == 0:  # the broker has met the damage itself and was quicker
+            self.assertTrue(list((self.kontor.data / "store/quarantine").glob(f"{self.release.name}*")), (what, found.stdout))
+        else:
+            self.assertIn(self.release.name[:12], found.stdout + found.stderr)
         healed = self.check("--repair")
         self.assertEqual(healed.returncode, 0, (what, healed.stdout, healed.stderr))
         # Put away, taken out of the catalog, fetched, judged, served again: each on its own.
