@@ -65,7 +65,8 @@ static void print_sum(const MirrorSum *sum, const JsonValue *sources)
         g_string_append_printf(text, "%s%u %s", i > 0 ? ", " : "", g_array_index(sum->counts, guint, i),
                                (char *)g_ptr_array_index(sum->states, i));
     }
-    g_string_append_printf(text, "), %" G_GINT64_FORMAT " packs", sum->packs);
+    g_string_append_printf(text, "), %" G_GINT64_FORMAT " %s", sum->packs,
+                           sum->packs == 1 ? "pack" : "packs");
     if (sum->refused > 0) {
         g_string_append_printf(text, ", packs refused from %u", sum->refused);
     }

@@ -143,7 +143,8 @@ static char *packs_text(const JsonValue *source)
     if (packs == NULL) {
         return g_strdup("");
     }
-    g_string_append_printf(out, "%" G_GINT64_FORMAT " packs", mirror_integer(packs, "served"));
+    g_string_append_printf(out, "%" G_GINT64_FORMAT " %s", mirror_integer(packs, "served"),
+                           mirror_integer(packs, "served") == 1 ? "pack" : "packs");
     if (mirror_integer(packs, "refused") > 0) {
         g_string_append_printf(out, ", %" G_GINT64_FORMAT " refused", mirror_integer(packs, "refused"));
     }

@@ -279,8 +279,8 @@ static CliExit sign_all(const CliArgs *args, Signing *signing)
         changed += result->changed ? 1 : 0;
         failed += report_signed(place->directory, result, /* quiet= */ !result->changed) ? 0 : 1;
     }
-    printf("%u packs: %u signed, %u unchanged, %u refused\n", tree->places->len, changed,
-           tree->places->len - changed - failed, failed);
+    printf("%u %s: %u signed, %u unchanged, %u refused\n", tree->places->len,
+           tree->places->len == 1 ? "pack" : "packs", changed, tree->places->len - changed - failed, failed);
     pack_tree_free(tree, signed_free);
     return failed > 0 ? CLI_FAILURE : CLI_OK;
 }

@@ -193,11 +193,12 @@ static void say_end(SyncView *view, const char *name, const JsonValue *event)
         say(view, name, TERMINAL_BAD, text);
         return;
     }
-    text = g_strdup_printf("%s: %" G_GINT64_FORMAT " packs there, %" G_GINT64_FORMAT
+    text = g_strdup_printf("%s: %" G_GINT64_FORMAT " %s there, %" G_GINT64_FORMAT
                            " installed, %" G_GINT64_FORMAT " refused, %s in %.1f s",
                            is_true(event, "partial") ? "not done yet, goes on soon" : "good",
-                           mirror_integer(event, "packs_seen"), mirror_integer(event, "installed"),
-                           mirror_integer(event, "refused"), bytes,
+                           mirror_integer(event, "packs_seen"),
+                           mirror_integer(event, "packs_seen") == 1 ? "pack" : "packs",
+                           mirror_integer(event, "installed"), mirror_integer(event, "refused"), bytes,
                            (double)mirror_integer(event, "elapsed_ms") / 1000);
     say(view, name, TERMINAL_GOOD, text);
 }
