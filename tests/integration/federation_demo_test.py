@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from lib import broker
+from lib import broker, git_servers
 
 DEMO = broker.SOURCE / "deploy" / "federation-demo"
 
@@ -48,6 +48,25 @@ class FederationDemo(unittest.TestCase):
             self.assertIn(words, said)
         self.assert_nothing_runs(process.pid)
         self.assertIn("name: south.example", (self.place / "work" / "south" / "kontor.yaml").read_text())
+
+    def test_lines_of_the_readme(self):
+        """They work when pasted; only ports and the place of the program are other ones here."""
+        text = (broker.SOURCE / "README.md").read_text().split("## Federate", 1)[1]
+        lines = text.split("```sh\n", 1)[1].split("```", 1)[0]
+        self.assertLessEqual(len([line for line in lines.splitlines() if line]), 15)
+        (self.place / "build" / "release").mkdir(parents=True)
+        (self.place / "build" / "release" / "kontor").symlink_to(broker.PROGRAM)
+        for port in ("8001", "8002", "7661", "7662"):
+            self.assertIn(port, lines)
+            lines = lines.replace(port, str(git_servers.free_port()))
+        script = f"set -e\n{lines}\nkill %1 %2; wait\n"
+        process = subprocess.Popen(["bash", "-c", script], cwd=self.place, text=True, start_new_session=True,
+                                   env=broker.environment({"TMPDIR": str(self.place)}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(self.end, process.pid)
+        said, _ = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 0, said)
+        self.assertEqual(len(re.findall(r"^http://\S+ +\S+ +Ada +\w{16} +good$", said, re.MULTILINE)), 2, said)
+        self.assert_nothing_runs(process.pid)
 
     def test_wrong_use(self):
         for words, message in ((("--kontor", self.place / "none"), "there is no program"), (("--dir", self.place), "File exists"),

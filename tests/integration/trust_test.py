@@ -70,7 +70,7 @@ class Trust(broker.BrokerTest):
     def test_refusals(self):
         self.assertIn("trusted_publishers.yaml", self.trust("list", status=3))
         self.assertIn("no entry has the fingerprint", self.trust("add", "aaaaaaaaaaaaaaaa") and self.trust("remove", "bbbbbbbbbbbbbbbb", status=3))
-        self.assertIn("in the list already", self.trust("add", "aaaaaaaaaaaaaaaa", status=1))
+        self.assertIn("'kontor trust remove' it first", self.trust("add", "aaaaaaaaaaaaaaaa", status=1))
         self.assertIn("neither a fingerprint nor a key", self.trust("add", "not-there", status=3))
         self.assertIn("--until", self.trust("add", "cccccccccccccccc", "--until", "2026-02-30", status=2))
         self.assertIn("--path", self.trust("add", "cccccccccccccccc", "--path", "/a", status=2))
