@@ -1,44 +1,66 @@
 /* SPDX-License-Identifier: MIT */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "broker/cli/store.h"
+#include "mirror/agent/source_files.h"
 #include "schema/json_writer.h"
 
-/* What was done, whoever did it. */
+/* What was done, whoever did it; "copies" are what sources that are gone have left. */
 typedef struct {
-    gint64 kept, removed, failed, removed_bytes;
+    gint64 kept, removed, removed_bytes, failed;
+    gint64 copies_removed, copies_removed_bytes, copies_failed;
 } Report;
+
+/* As mirrors_collect (mirrors.h) has them, in its order. */
+static const struct {
+    const char *key;
+    gsize offset;
+} MEMBERS[] = {
+    {"kept", offsetof(Report, kept)},
+    {"removed", offsetof(Report, removed)},
+    {"removed_bytes", offsetof(Report, removed_bytes)},
+    {"failed", offsetof(Report, failed)},
+    {"copies_removed", offsetof(Report, copies_removed)},
+    {"copies_removed_bytes", offsetof(Report, copies_removed_bytes)},
+    {"copies_failed", offsetof(Report, copies_failed)},
+};
+
+static CliExit exit_of(const Report *report)
+{
+    return report->failed + report->copies_failed == 0 ? CLI_OK : CLI_FAILURE;
+}
 
 static CliExit print_report(const Report *report, gboolean dry_run)
 {
+    const char *verb = dry_run ? "would remove" : "removed";
     g_autofree char *size = store_bytes((guint64)report->removed_bytes);
+    g_autofree char *copies_size = store_bytes((guint64)report->copies_removed_bytes);
 
-    printf("%s %" G_GINT64_FORMAT " releases, %s; %" G_GINT64_FORMAT " kept\n",
-           dry_run ? "would remove" : "removed", report->removed, size, report->kept);
-    if (report->failed == 0) {
-        return CLI_OK;
+    printf("%s %" G_GINT64_FORMAT " releases, %s; %" G_GINT64_FORMAT " kept\n", verb, report->removed, size,
+           report->kept);
+    if (report->copies_removed > 0) {
+        printf("%s %" G_GINT64_FORMAT " copies of repositories and catalogs that no source uses, %s\n", verb,
+               report->copies_removed, copies_size);
     }
-    fprintf(stderr, "kontor: %" G_GINT64_FORMAT " releases could not be removed\n", report->failed);
-    return CLI_FAILURE;
+    if (report->failed > 0) {
+        fprintf(stderr, "kontor: %" G_GINT64_FORMAT " releases could not be removed\n", report->failed);
+    }
+    if (report->copies_failed > 0) {
+        fprintf(stderr, "kontor: %" G_GINT64_FORMAT " copies could not be removed\n", report->copies_failed);
+    }
+    return exit_of(report);
 }
 
 /* --- By the broker --- */
 
 static gboolean read_report(const JsonValue *root, Report *ret, GError **error)
 {
-    const struct {
-        const char *key;
-        gint64 *to;
-    } members[] = {
-        {"kept", &ret->kept},
-        {"removed", &ret->removed},
-        {"failed", &ret->failed},
-        {"removed_bytes", &ret->removed_bytes},
-    };
+    for (guint i = 0; i < G_N_ELEMENTS(MEMBERS); i++) {
+        gint64 *to = G_STRUCT_MEMBER_P(ret, MEMBERS[i].offset);
 
-    for (guint i = 0; i < G_N_ELEMENTS(members); i++) {
-        if (!json_get_integer(root, members[i].key, JSON_REQUIRED, 0, G_MAXINT64, members[i].to, error)) {
+        if (!json_get_integer(root, MEMBERS[i].key, JSON_REQUIRED, 0, G_MAXINT64, to, error)) {
             return FALSE;
         }
     }
@@ -62,7 +84,7 @@ static CliExit ask_broker(CliClient *broker, gboolean dry_run, gboolean json)
     }
     fwrite(g_bytes_get_data(answer, NULL), 1, g_bytes_get_size(answer), stdout);
     fputc('\n', stdout);
-    return report.failed == 0 ? CLI_OK : CLI_FAILURE;
+    return exit_of(&report);
 }
 
 /* --- By ourselves --- */
@@ -77,10 +99,9 @@ static void print_json(const Report *report, gboolean dry_run)
         json_writer_init(&w, out, JSON_STYLE_PLAIN);
         json_write_object_begin(&w);
         json_write_member_boolean(&w, "dry_run", dry_run);
-        json_write_member_integer(&w, "kept", report->kept);
-        json_write_member_integer(&w, "removed", report->removed);
-        json_write_member_integer(&w, "removed_bytes", report->removed_bytes);
-        json_write_member_integer(&w, "failed", report->failed);
+        for (guint i = 0; i < G_N_ELEMENTS(MEMBERS); i++) {
+            json_write_member_integer(&w, MEMBERS[i].key, G_STRUCT_MEMBER(gint64, report, MEMBERS[i].offset));
+        }
         json_write_object_end(&w);
     }
     store_print_json(out);
@@ -93,16 +114,21 @@ static gboolean collect(const Config *config, ReleaseStore *store, guint keep, g
     g_autoptr(MirrorDb) db = store_db_open(config, DB_WRITE, error);
     g_autoptr(GHashTable) reachable = db != NULL ? mirror_db_reachable(db, keep, error) : NULL;
     StoreCollection counts;
+    SourceFiles files;
 
     if (reachable == NULL ||
         !release_store_collect(store, reachable, /* grace_s= */ -1, dry_run, NULL, NULL, &counts, error)) {
         return FALSE;
     }
+    source_files_collect(config->store_dir, config->sources, dry_run, &files);
     *ret = (Report){
         .kept = counts.kept,
         .removed = counts.removed,
-        .failed = counts.failed,
         .removed_bytes = (gint64)counts.removed_bytes,
+        .failed = counts.failed,
+        .copies_removed = files.removed,
+        .copies_removed_bytes = (gint64)files.removed_bytes,
+        .copies_failed = files.failed,
     };
     return TRUE;
 }
@@ -121,7 +147,7 @@ static CliExit collect_ourselves(const Config *config, guint keep, gboolean dry_
         return print_report(&report, dry_run);
     }
     print_json(&report, dry_run);
-    return report.failed == 0 ? CLI_OK : CLI_FAILURE;
+    return exit_of(&report);
 }
 
 /* --- Command --- */

@@ -86,7 +86,12 @@ GBytes *mirrors_status_json(Mirrors *mirrors);
 GBytes *mirrors_events_json(Mirrors *mirrors, guint64 after, guint limit);
 GBytes *mirrors_history_json(Mirrors *mirrors, const char *source, const char *path, gint64 before,
                              guint limit, GError **error);
-/* Collects garbage in the store; JSON report. */
+/* Collects garbage in the store: releases, and what sources that are gone have left (source_files.h).
+ *
+ *   {"dry_run":bool,"kept":…,"removed":…,"removed_bytes":…,"failed":…,
+ *    "copies_removed":…,"copies_removed_bytes":…,"copies_failed":…}
+ *
+ * The first five are about releases. */
 GBytes *mirrors_collect(Mirrors *mirrors, gboolean dry_run, GError **error);
 /* Checks these releases (hex digests, NULL-terminated) again, puts damaged ones away and has them fetched
  * again. */

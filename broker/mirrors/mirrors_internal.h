@@ -13,6 +13,7 @@
 #include "broker/mirrors/mirrors.h"
 #include "broker/mirrors/schedule.h"
 #include "mirror/agent/agent_link.h"
+#include "mirror/agent/source_files.h"
 
 #define MIRRORS_EVENTS 4096        /* kept for those who watch */
 #define MIRRORS_OVERTIME_S 20      /* an agent so long past its deadline is killed */
@@ -86,7 +87,7 @@ struct Mirrors {
     GQueue endings;      /* of MirrorEnding * */
     GHashTable *damaged; /* hex digests that were fetched again → gint64 *: when */
     gint64 collect_after_us;
-    gboolean garbage; /* something was installed since the last collection */
+    gboolean garbage; /* something was installed, or sources changed, since the last collection */
     gboolean stopping;
     gboolean only_wishes; /* nothing is done but what is wished for */
 
@@ -138,7 +139,11 @@ gboolean mirrors_has_room(Mirrors *mirrors);
 void mirrors_count_release(Mirrors *mirrors, const guint8 *digest);
 /* Collects garbage, when there can be some and nothing else is going on. */
 void mirrors_collect_sometimes(Mirrors *mirrors, gint64 now_us);
-gboolean mirrors_collect_now(Mirrors *mirrors, gboolean dry_run, StoreCollection *ret, GError **error);
+typedef struct {
+    StoreCollection releases;
+    SourceFiles files;
+} MirrorsCollection;
+gboolean mirrors_collect_now(Mirrors *mirrors, gboolean dry_run, MirrorsCollection *ret, GError **error);
 
 /* --- mirrors.c --- */
 

@@ -274,9 +274,20 @@ GBytes *mirrors_history_json(Mirrors *mirrors, const char *source, const char *p
 
 /* --- Collecting --- */
 
+static void write_collection(const MirrorsCollection *report, JsonWriter *writer)
+{
+    json_write_member_integer(writer, "kept", report->releases.kept);
+    json_write_member_integer(writer, "removed", report->releases.removed);
+    json_write_member_integer(writer, "removed_bytes", (gint64)report->releases.removed_bytes);
+    json_write_member_integer(writer, "failed", report->releases.failed);
+    json_write_member_integer(writer, "copies_removed", report->files.removed);
+    json_write_member_integer(writer, "copies_removed_bytes", (gint64)report->files.removed_bytes);
+    json_write_member_integer(writer, "copies_failed", report->files.failed);
+}
+
 typedef struct {
     gboolean dry_run;
-    StoreCollection report;
+    MirrorsCollection report;
     gboolean good;
     GError *error;
 } Collecting;
@@ -303,10 +314,7 @@ GBytes *mirrors_collect(Mirrors *mirrors, gboolean dry_run, GError **error)
         json_writer_init(&writer, json, JSON_STYLE_PLAIN);
         json_write_object_begin(&writer);
         json_write_member_boolean(&writer, "dry_run", dry_run);
-        json_write_member_integer(&writer, "kept", collecting.report.kept);
-        json_write_member_integer(&writer, "removed", collecting.report.removed);
-        json_write_member_integer(&writer, "removed_bytes", (gint64)collecting.report.removed_bytes);
-        json_write_member_integer(&writer, "failed", collecting.report.failed);
+        write_collection(&collecting.report, &writer);
         json_write_object_end(&writer);
     }
     return g_string_free_to_bytes(json);

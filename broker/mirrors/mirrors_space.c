@@ -89,7 +89,7 @@ static gboolean may_collect(const Mirrors *mirrors)
  * anew. */
 static char *find_reason_again(Mirrors *mirrors, char *reason)
 {
-    StoreCollection report = {0};
+    MirrorsCollection report = {0};
     if (may_collect(mirrors))
         mirrors_collect_now(mirrors, /* dry_run= */ FALSE, &report, NULL);
     else if (mirrors->space.is_full)
@@ -128,19 +128,31 @@ static guint releases_kept(const Mirrors *mirrors)
     return settled ? MIN(mirrors->config->releases_kept, MIRROR_KEEP_MAX) : MIRROR_KEEP_MAX;
 }
 
-gboolean mirrors_collect_now(Mirrors *mirrors, gboolean dry_run, StoreCollection *ret, GError **error)
+/* The agent is at work for the source of the turn as it was at the start, which the configuration may
+ * describe otherwise by now. */
+static void collect_files(const Mirrors *mirrors, gboolean dry_run, SourceFiles *ret)
+{
+    g_autoptr(GPtrArray) sources = g_ptr_array_new();
+    g_ptr_array_extend(sources, mirrors->config->sources, NULL, NULL);
+    if (mirrors->turn.id != 0)
+        g_ptr_array_add(sources, mirrors->turn.source);
+    source_files_collect(mirrors->store_dir, sources, dry_run, ret);
+}
+
+gboolean mirrors_collect_now(Mirrors *mirrors, gboolean dry_run, MirrorsCollection *ret, GError **error)
 {
     guint keep = releases_kept(mirrors);
     g_autoptr(GHashTable) reachable = mirror_db_reachable(mirrors->db, keep, error);
     if (reachable == NULL || !release_store_collect(mirrors->store, reachable, grace_s(&mirrors->turn),
-                                                    dry_run, NULL, NULL, ret, error))
+                                                    dry_run, NULL, NULL, &ret->releases, error))
         return FALSE;
+    collect_files(mirrors, dry_run, &ret->files);
     if (dry_run)
         return TRUE;
     mirrors->garbage = FALSE;
     mirrors->collect_after_us = g_get_monotonic_time() + MIRRORS_COLLECT_WAIT_S * G_TIME_SPAN_SECOND;
     g_mutex_lock(&mirrors->lock);
-    mirrors->space.release_bytes -= MIN(ret->removed_bytes, mirrors->space.release_bytes);
+    mirrors->space.release_bytes -= MIN(ret->releases.removed_bytes, mirrors->space.release_bytes);
     g_mutex_unlock(&mirrors->lock);
     return TRUE;
 }
@@ -148,7 +160,7 @@ gboolean mirrors_collect_now(Mirrors *mirrors, gboolean dry_run, StoreCollection
 void mirrors_collect_sometimes(Mirrors *mirrors, gint64 now_us)
 {
     g_autoptr(GError) error = NULL;
-    StoreCollection report = {0};
+    MirrorsCollection report = {0};
     if (!may_collect(mirrors) || now_us < mirrors->collect_after_us)
         return;
     if (!mirrors_collect_now(mirrors, /* dry_run= */ FALSE, &report, &error)) {

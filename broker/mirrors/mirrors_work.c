@@ -160,6 +160,7 @@ gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start,
     g_mutex_unlock(&mirrors->lock);
     if (!at_start) {
         mirrors_publish(mirrors, g_steal_pointer(&changes));
+        mirrors->garbage = TRUE;
         for (guint i = 0; i < config->sources->len; i++)
             schedule_soon(mirrors->schedule,
                           ((const MirrorSource *)g_ptr_array_index(config->sources, i))->name, now_us);

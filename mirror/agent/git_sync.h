@@ -28,6 +28,6 @@ void git_sync_init(void);
 gboolean git_sync(const SyncJob *job, SyncDone *ret, GError **error);
 
 /* Name of the directory in <store>/git/ that holds the bare copy of the source, a new string; NULL when it
- * needs none, because its repository is on this machine. What no source needs may be removed while no sync
- * runs. */
+ * needs none, because its repository is on this machine. What no source needs may be removed, also while
+ * another source is synced. */
 char *git_sync_copy_name(const MirrorSource *source);

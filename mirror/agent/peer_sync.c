@@ -119,9 +119,15 @@ static char *origin_of(const SyncJob *job)
     return g_strdup_printf("%s\n%s", place, key);
 }
 
+char *peer_sync_state_name(const MirrorSource *source)
+{
+    return g_strconcat(source->name, ".db", NULL);
+}
+
 static char *state_path(const SyncJob *job)
 {
-    return g_strdup_printf("%s/peers/%s.db", job->store_dir, job->source->name);
+    g_autofree char *name = peer_sync_state_name(job->source);
+    return g_build_filename(job->store_dir, "peers", name, NULL);
 }
 
 static Peer *open_peer(const SyncJob *job, GError **error)

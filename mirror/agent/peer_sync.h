@@ -41,3 +41,7 @@ typedef struct {
  *   DENIED, NOT_FOUND, MALFORMED, LIMIT, UNTRUSTED, BUSY, IO   as fetch.h and intake.h say */
 gboolean peer_sync_run(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
                        GError **error);
+
+/* Name of the file in <store>/peers/ that belongs to the source, a new string. What no source needs may be
+ * removed, also while another source is synced. */
+char *peer_sync_state_name(const MirrorSource *source);

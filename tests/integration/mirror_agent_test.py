@@ -325,6 +325,35 @@ class MirrorAgent(mirror_world.MirrorTest):
         self.assertEqual(len(list((north.data / "store/releases").iterdir())), 3)
         self.assertEqual(north.verified() and north.versions(), {"rome": "6.0.0"})
 
+    def test_what_former_sources_left_is_collected(self):
+        """Clones and catalogs that no source uses: counted, removed when asked, and by itself when a source goes."""
+        self.library.write("rome")
+        self.library.commit()
+        south = self.member("south").mirror("library", self.library).start().wait_serving()
+        north = self.member("north").peer("south", south).start().wait_serving()
+        self.wait_served(north, 1)
+        catalog, clone = north.data / "store/peers/south.db", north.data / "store/git/0123456789abcdef.git"
+
+        def leave_a_clone():
+            (clone / "objects").mkdir(parents=True)
+            (clone / "objects/large").write_bytes(bytes(100_000))
+
+        leave_a_clone()
+        dry = north.ask("POST", "/v1/store/gc?dry_run=1")
+        self.assertEqual((dry["removed"], dry["copies_removed"], dry["copies_failed"]), (0, 1, 0))
+        self.assertGreaterEqual(dry["copies_removed_bytes"], 100_000)
+        self.assertTrue(clone.exists())
+        self.assertEqual(north.ask("POST", "/v1/store/gc?dry_run=0"), {**dry, "dry_run": False})
+        self.assertEqual((clone.exists(), catalog.exists()), (False, True))
+        self.assertEqual(north.verified() and north.versions(), {"rome": "1.0.0"})
+        north.stop()
+        leave_a_clone()
+        north.peers.clear()
+        north.describe()
+        self.assertIn("would remove 2 copies", north.command("store", "gc", "--dry-run").stdout)
+        self.assertIn("removed 2 copies", north.command("store", "gc").stdout)
+        self.assertEqual(list(catalog.parent.iterdir()) + list(clone.parent.iterdir()) + list((north.data / "store/tmp").iterdir()), [])
+
     # --- Damage ---
 
     def test_repair(self):
