@@ -99,7 +99,10 @@ GHashTable *index_writer_packs_at(Db *db, GHashTable *paths, GError **error)
 gboolean index_writer_totals(Db *db, IndexTotals *ret, GError **error)
 {
     g_autoptr(DbStatement) statement =
-        db_prepare(db, "SELECT coalesce(max(id), 0), count(*), coalesce(sum(rows), 0) FROM packs", error);
+        db_prepare(db,
+                   "SELECT (SELECT coalesce(max(id), 0) FROM packs), coalesce((SELECT packs FROM totals), 0),"
+                   " coalesce((SELECT rows FROM totals), 0)",
+                   error);
     gboolean row = FALSE;
     if (statement == NULL || !db_step(statement, &row, error))
         return FALSE;

@@ -689,6 +689,11 @@ static void test_words_stay_exact(void)
         g_autofree char *kept = dump_words(&library, "SELECT word, rows FROM words ORDER BY word");
         g_autofree char *held = dump_words(&library, "SELECT term, doc FROM page_words ORDER BY term");
         g_assert_cmpstr(kept, ==, held);
+        g_autofree char *sums = dump_words(
+            &library, "SELECT 'packs', packs FROM totals UNION ALL SELECT 'pages', rows FROM totals");
+        g_autofree char *counts = dump_words(&library, "SELECT 'packs', count(*) FROM packs UNION ALL "
+                                                       "SELECT 'pages', sum(rows) FROM packs");
+        g_assert_cmpstr(sums, ==, counts);
     }
     library_clear(&library);
 }
