@@ -189,6 +189,17 @@ static void print_new(const ReadToken *token, const char *text, gboolean told)
     fputc('\n', stderr);
 }
 
+/* What can be done goes behind what is wrong. */
+static CliExit fail_with_advice(GError *error, KontorErrorCode code, const char *advice)
+{
+    if (g_error_matches(error, KONTOR_ERROR, code)) {
+        g_autofree char *said = error->message;
+
+        error->message = g_strconcat(said, advice, NULL);
+    }
+    return cli_fail(error);
+}
+
 static CliExit run_new(const CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
@@ -204,7 +215,8 @@ static CliExit run_new(const CliArgs *args)
     CliExit result = CLI_OK;
 
     if (!change_file(data_dir, edit_add, token, &error)) {
-        result = cli_fail(error);
+        result = fail_with_advice(error, KONTOR_ERROR_CONFLICT,
+                                  "; 'kontor token revoke' it first, or take another name");
     } else {
         result = tell_broker(data_dir, &told);
         (cli_args_flag(args, "json") ? print_new_json : print_new)(token, text, told);
@@ -297,7 +309,7 @@ static CliExit run_revoke(const CliArgs *args)
 
     signing_init();
     if (!change_file(data_dir, edit_remove, name, &error)) {
-        return cli_fail(error);
+        return fail_with_advice(error, KONTOR_ERROR_NOT_FOUND, "; 'kontor token list' shows them");
     }
     CliExit result = tell_broker(data_dir, &told);
 
@@ -341,8 +353,9 @@ const CliCommand cmd_token_commands[] = {
             "Prints the token, which is kept nowhere: the data directory knows its hash only. Whoever sends\n"
             "it sees the private packs that its globs name, besides all public ones. A running broker takes\n"
             "it at once.\n",
-        .examples = "  kontor token new north --path 'medicine/**' --expires 365d > north.token\n"
-                    "  kontor token new anna --expires 2027-12-31 --json\n",
+        .examples =
+            "  (umask 077; kontor token new north --path 'medicine/**' --expires 365d > north.token)\n"
+            "  kontor token new anna --expires 2027-12-31 --json\n",
         .options = new_options,
         .run = run_new,
     },

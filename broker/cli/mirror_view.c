@@ -289,14 +289,33 @@ void mirror_line(const char *name, gboolean bad, const char *text)
     fputc('\n', stdout);
 }
 
-/* What the operator can do about an alarm whose reason does not say it; NULL: wait. */
-static const char *remedy(const char *alarm, const char *reason)
-{
-    gboolean distrust = strcmp(alarm, "fork") == 0 || strcmp(alarm, "rollback") == 0;
+#define DISTRUST "ask its operator what happened; after that 'kontor mirror sync %s --reset' trusts it again"
 
-    return distrust && strstr(reason, "kontor mirror sync") == NULL
-               ? "--reset' trusts it again, after you have asked its operator"
-               : NULL;
+/* What the operator can do about an alarm; "%s" stands for the source. */
+static const struct {
+    const char *alarm, *remedy;
+} remedies[] = {
+    {"shrink",
+     "if that is meant, 'kontor mirror sync %s --prune'; until then its packs stay served as they are"},
+    {"fork", DISTRUST},
+    {"rollback", DISTRUST},
+    {"token", "ask its operator for a new token, put it into the file, then 'kontor mirror sync %s'"},
+    {"stale", "its operator has to look: a broker that runs signs anew; what is mirrored stays served"},
+    {"mismatch", "its operator has to look; what is mirrored stays served, and it is asked again"},
+};
+
+/* NULL when there is none, or when the reason says it already. A new string. */
+static char *remedy(const char *name, const char *alarm, const char *reason)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(remedies) && strstr(reason, "kontor mirror sync") == NULL; i++) {
+        if (strcmp(remedies[i].alarm, alarm) == 0) {
+            GString *text = g_string_new(remedies[i].remedy);
+
+            g_string_replace(text, "%s", name, /* limit= */ 1);
+            return g_string_free(text, /* free_segment= */ FALSE);
+        }
+    }
+    return NULL;
 }
 
 void mirror_print_troubles(const JsonValue *source)
@@ -306,13 +325,14 @@ void mirror_print_troubles(const JsonValue *source)
     gboolean failed = strcmp(state, "failing") == 0 || mirror_integer(source, "failures") > 0;
 
     if (*alarm != '\0') {
-        const char *what = remedy(alarm, mirror_text(source, "alarm_reason"));
-        g_autofree char *text =
-            g_strdup_printf("alarm %s: %s%s%s%s%s", alarm, mirror_text(source, "alarm_reason"),
-                            what != NULL ? "; 'kontor mirror sync " : "", what != NULL ? name : "",
-                            what != NULL ? " " : "", what != NULL ? what : "");
+        g_autofree char *text = g_strdup_printf("alarm %s: %s", alarm, mirror_text(source, "alarm_reason"));
+        g_autofree char *what = remedy(name, alarm, mirror_text(source, "alarm_reason"));
+        g_autofree char *helps = g_strconcat("  what helps: ", what, NULL);
 
         mirror_line(name, TRUE, text);
+        if (what != NULL) {
+            mirror_line(name, FALSE, helps);
+        }
     }
     /* A held sync fails with what its alarm says already. */
     if (*detail != '\0' && (*alarm == '\0' || strstr(detail, mirror_text(source, "alarm_reason")) == NULL)) {

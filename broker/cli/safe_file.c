@@ -179,8 +179,8 @@ int safe_file_lock(const char *path, GError **error)
     if (fd >= 0 && flock(fd, LOCK_EX) == 0) {
         return fd;
     }
-    kontor_error_set_errno(error, errno,
-                           errno == ENOENT ? "%s ('kontor init' makes a data directory)" : "%s", dir);
+    kontor_error_set_errno(error, errno, errno == ENOENT ? "%s ('kontor init' makes a data directory)" : "%s",
+                           dir);
     if (fd >= 0) {
         close(fd);
     }

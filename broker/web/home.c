@@ -166,7 +166,7 @@ static void append_pager(GString *html, guint page, guint pages)
     g_string_append(html, "</span></nav>\n");
 }
 
-static void append_packs(GString *html, const GPtrArray *places, guint page)
+static void append_packs(GString *html, const GPtrArray *places, const GPtrArray *sources, guint page)
 {
     g_autoptr(GPtrArray) packs = g_ptr_array_new();
     for (guint i = 0; i < places->len; i++) {
@@ -180,7 +180,12 @@ static void append_packs(GString *html, const GPtrArray *places, guint page)
     if (packs->len == 0)
         g_string_append(html,
                         "<p>There are no packs here yet. Whoever runs this broker lays them down in its "
-                        "packs directory.</p>\n");
+                        "packs directory, or mirrors those of others.</p>\n");
+    if (sources != NULL && sources->len > 0) {
+        g_string_append(html, "<p class=\"soft\">Mirrored packs come from <a href=\"#sources\">");
+        append_count(html, sources->len, "source");
+        g_string_append(html, "</a>, listed below.</p>\n");
+    }
     g_string_append(html, "<ul>\n");
     for (guint i = (page - 1) * HOME_PACKS; i < MIN(page * HOME_PACKS, packs->len); i++)
         append_pack(html, g_ptr_array_index(packs, i));
@@ -262,9 +267,9 @@ static void append_sources(GString *html, const GPtrArray *sources)
 {
     if (sources == NULL || sources->len == 0)
         return;
-    g_string_append(
-        html, "<h2>Sources</h2>\n<p class=\"soft\">Packs are mirrored from these places. Each pack says "
-              "who signed it.</p>\n<ul>\n");
+    g_string_append(html, "<h2 id=\"sources\">Sources</h2>\n<p class=\"soft\">Packs are mirrored from these "
+                          "places. Each pack says "
+                          "who signed it.</p>\n<ul>\n");
     for (guint i = 0; i < MIN(sources->len, HOME_SOURCES); i++)
         append_source(html, g_ptr_array_index(sources, i));
     g_string_append(html, "</ul>\n");
@@ -279,7 +284,7 @@ Resource *home_page(const HomeFigures *figures, const GPtrArray *places, const G
     GString *html = g_string_sized_new(16 * 1024);
     append_head(html, figures);
     append_form(html, "", "");
-    append_packs(html, places, page);
+    append_packs(html, places, page <= 1 ? sources : NULL, page);
     if (page <= 1)
         append_sources(html, sources);
     append_foot(html);

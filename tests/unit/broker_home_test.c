@@ -138,13 +138,15 @@ static void test_sources(void)
     g_assert_nonnull(
         strstr(text, "a broker, 1 pack, cannot be reached, fetched 3 days ago</span><p>a repository on this "
                      "host</p>"));
+    g_assert_nonnull(strstr(text, "come from <a href=\"#sources\">3 sources</a>"));
+    g_assert_nonnull(strstr(text, "<h2 id=\"sources\">"));
     g_assert_nonnull(strstr(text, "0 packs, not fetched yet</span><p>ssh://h/p</p>"));
     g_autoptr(Resource) second = home_page(&figures, places, sources, 2);
     g_autoptr(HttpReply) other = resource_answer(second, &request);
     g_autofree char *without = text_of(other);
-    g_assert_null(strstr(without, "Sources"));
+    g_assert_null(strstr(without, "ources"));
     g_autofree char *none = page_text(places, 1);
-    g_assert_null(strstr(none, "Sources"));
+    g_assert_null(strstr(none, "ources"));
 }
 
 static void test_results(void)
