@@ -79,6 +79,7 @@
 #define LIMIT_SOURCE_SECONDS_MAX (24 * 3600)           /* … that may be configured */
 #define LIMIT_SOURCE_FAILURES 5                        /* in a row: marked, and tried once a day */
 #define LIMIT_SOURCE_BACKOFF_SECONDS (24 * 3600)
+#define LIMIT_SYNC_RESULTS 10000000 /* that one sync may report: what it says of each is kept */
 #define LIMIT_SHRINK_PERCENT 20    /* more gone at once (protocol): held until the operator confirms */
 #define LIMIT_RELEASES_KEPT 3      /* of every path, the served one included */
 #define LIMIT_MIRROR_HISTORY 10000 /* rows kept */

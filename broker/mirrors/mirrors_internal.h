@@ -35,6 +35,7 @@ typedef struct {
     guint epoch;        /* of the source's record at the start */
     gboolean has_alarm; /* it has raised one that stands */
     guint installed, refused;
+    guint64 results; /* accepted or refused */
     SyncProgress progress;
 } MirrorTurn;
 
@@ -118,6 +119,13 @@ void mirrors_show(Mirrors *mirrors);
 /* Ends the turn without success, for reasons that are the agent's; kills the agent. */
 void mirrors_abort(Mirrors *mirrors, ScheduleEnd how, KontorErrorCode code, const char *reason);
 MirrorSource *mirrors_find_source(const Config *config, const char *name); /* borrowed */
+
+/* --- mirrors_check.c --- */
+
+/* Holds what the agent has reported against what is so, and makes refusals of what must not be accepted.
+ * MALFORMED when it has said what no agent in its senses says; the errors of mirror.db, of the trust list and
+ * of the store. */
+gboolean mirrors_check(Mirrors *mirrors, GError **error);
 
 /* --- mirrors_publish.c --- */
 

@@ -22,6 +22,8 @@ static void count_results(Mirrors *mirrors, const GPtrArray *results)
                 mirrors_count_release(mirrors, result->pack->digest);
         } else if (result->outcome == OUTCOME_REFUSED) {
             mirrors->turn.refused++;
+        } else if (result->outcome == OUTCOME_WITHDRAWN) {
+            mirrors->garbage = TRUE;
         }
         if (is_private)
             continue;
@@ -65,6 +67,10 @@ gboolean mirrors_apply(Mirrors *mirrors, GError **error)
 {
     if (mirrors->results->len == 0)
         return TRUE;
+    if (!mirrors_check(mirrors, error)) {
+        g_ptr_array_set_size(mirrors->results, 0);
+        return FALSE;
+    }
     gboolean remove_gone = mirrors->turn.source->follow_removals || mirrors->turn.wish.prune;
     g_autoptr(GPtrArray) unwanted = take_unwanted(mirrors);
     gboolean applied = apply(mirrors, unwanted, /* remove_gone= */ TRUE, error) &&

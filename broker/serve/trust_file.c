@@ -28,15 +28,18 @@ static gboolean read_file(const char *path, char **ret, gsize *ret_len, GError *
     return FALSE;
 }
 
-TrustList *trust_file_load(const char *path, GError **error)
+TrustList *trust_file_read(const char *path, GError **error)
 {
     g_autofree char *text = NULL;
     gsize len = 0;
     if (!read_file(path, &text, &len, error))
         return NULL;
-    if (text == NULL)
-        return trust_list_new_empty();
-    TrustList *list = trust_list_parse(path, text, len, error);
+    return text != NULL ? trust_list_parse(path, text, len, error) : trust_list_new_empty();
+}
+
+TrustList *trust_file_load(const char *path, GError **error)
+{
+    TrustList *list = trust_file_read(path, error);
     const GPtrArray *warnings = list != NULL ? trust_list_warnings(list) : NULL;
     for (guint i = 0; warnings != NULL && i < warnings->len; i++)
         log_event(LOG_WARNING, "trust-entry-skipped", "reason", g_ptr_array_index(warnings, i), NULL);

@@ -120,7 +120,8 @@ void intake_alarm(Intake *intake, const char *kind, const char *reason)
 static void report_batch(Intake *intake)
 {
     for (guint i = 0; i < intake->results->len; i++) {
-        intake->progress.installed++;
+        const SyncResult *result = g_ptr_array_index(intake->results, i);
+        intake->progress.installed += result->outcome == OUTCOME_INSTALLED ? 1 : 0;
         report(intake, g_steal_pointer(&g_ptr_array_index(intake->results, i)));
     }
 }
@@ -241,21 +242,39 @@ static gboolean is_of_others(const Intake *intake, const char *hex, const char *
     return FALSE;
 }
 
-/* Without a signed release the digest covers manifest and pages, but packs of one digest share a directory.
- * So what else is in it (the signature of a new key, a picture) is replaced with the pack that it belongs to,
- * and never under another one, least of all a private one under a public one. FALSE when the store fails. */
-static gboolean settle_unreleased(Intake *intake, const IntakeCase *pack, Staging *staging,
-                                  AcceptVerdict *verdict, GError **error)
+static gboolean is_accepted(const AcceptVerdict *verdict)
+{
+    return verdict->rule == ACCEPT_OK || verdict->rule == ACCEPT_WITHDRAWN;
+}
+
+/* The digest of a release covers everything but who signed it. */
+static gboolean is_installed_with_sig(const Intake *intake, const AcceptVerdict *verdict, GBytes *sig)
+{
+    g_autoptr(GBytes) installed = NULL;
+    return release_store_read_sig(intake->job->store, verdict->digest, &installed, NULL) &&
+           installed != NULL && g_bytes_equal(installed, sig);
+}
+
+/* Without a signed release the digest covers manifest and pages, with one everything but the key; packs of
+ * one digest share a directory. So what else is in it (the signature of a new key, a picture) is replaced
+ * with the pack that it belongs to, and never under another one, least of all a private one under a public
+ * one. FALSE when the store fails. */
+static gboolean settle_installed(Intake *intake, const IntakeCase *pack, Staging *staging,
+                                 AcceptVerdict *verdict, GError **error)
 {
     char hex[SHA256_HEX_CHARS + 1];
-    if (verdict->rule != ACCEPT_OK || verdict->has_release)
+    if (!is_accepted(verdict))
         return TRUE;
     hex_encode(verdict->digest, SHA256_BYTES, hex);
-    if (g_hash_table_contains(intake->unreleased, hex) && !intake_flush(intake, error))
+    if (!verdict->has_release && g_hash_table_contains(intake->unreleased, hex) &&
+        !intake_flush(intake, error))
         return FALSE;
-    if (release_store_has(intake->job->store, verdict->digest) && !is_installed_so(intake, hex, pack)) {
+    if (release_store_has(intake->job->store, verdict->digest) &&
+        !(verdict->has_release ? is_installed_with_sig(intake, verdict, pack->sig)
+                               : is_installed_so(intake, hex, pack))) {
         if (is_of_others(intake, hex, pack->path, verdict->digest)) {
             verdict->rule = ACCEPT_CONFLICT;
+            g_free(verdict->reason);
             verdict->reason =
                 g_strdup("another pack has the same pages with another signature or other files "
                          "beside them; sign both as releases");
@@ -263,7 +282,8 @@ static gboolean settle_unreleased(Intake *intake, const IntakeCase *pack, Stagin
         }
         staging_set_replacing(staging);
     }
-    g_hash_table_replace(intake->unreleased, g_strdup(hex), g_strdup(pack->path));
+    if (!verdict->has_release)
+        g_hash_table_replace(intake->unreleased, g_strdup(hex), g_strdup(pack->path));
     return TRUE;
 }
 
@@ -306,14 +326,13 @@ gboolean intake_offer(Intake *intake, const char *path, const char *identity, co
     g_autoptr(PackContent) content = staging_content(staging, intake->job->threads, &sig, error);
     IntakeCase pack = {.path = path, .content = content, .sig = sig, .expected_digest = expected_digest};
     if (content == NULL || !judge(intake, &pack, &verdict, error) ||
-        !settle_unreleased(intake, &pack, staging, &verdict, error))
+        !settle_installed(intake, &pack, staging, &verdict, error))
         return FALSE;
-    if (verdict.rule == ACCEPT_OK) {
+    /* A tombstone is installed, too, until the next collection: what it says can then be looked up. */
+    if (is_accepted(&verdict)) {
         staging_set_digest(staging, verdict.digest);
         SyncResult *result = accepted_result(intake, path, identity, origin, &verdict);
         batch_add(intake, g_steal_pointer(&owned), result, content->bytes);
-    } else if (verdict.rule == ACCEPT_WITHDRAWN) {
-        report(intake, accepted_result(intake, path, identity, origin, &verdict));
     } else {
         intake_refuse(intake, path, identity, verdict.rule, verdict.reason);
     }

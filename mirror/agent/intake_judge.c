@@ -108,9 +108,12 @@ static void judge_unsigned(const IntakeCase *pack, AcceptVerdict *verdict)
     accept_verdict_clear(verdict);
     *verdict =
         (AcceptVerdict){.signer_name = g_strdup(""), .version = g_strdup(""), .published_at = g_strdup("")};
-    if (!content_is_pack(pack, verdict))
+    if (pack->content != NULL && !content_is_pack(pack, verdict))
         return;
-    pack_content_sha256(pack->content, verdict->content_sha256);
+    if (pack->content != NULL)
+        pack_content_sha256(pack->content, verdict->content_sha256);
+    else
+        memcpy(verdict->content_sha256, pack->expected_digest, SHA256_BYTES);
     memcpy(verdict->digest, verdict->content_sha256, SHA256_BYTES);
     if (held_is_signed(pack))
         refuse(verdict, ACCEPT_HIJACK, "the path belongs to publisher %s, and the pack is not signed",

@@ -26,7 +26,8 @@ typedef struct {
     const MirrorSource *source;
     const TrustList *trust;
     const char *path;
-    const PackContent *content;
+    const PackContent *content;    /* NULL: only what the signature and what is held say is judged; then
+                                      `expected_digest` is given, and believed of what is unsigned */
     GBytes *sig;                   /* manifest.sig; NULL: there is none */
     const guint8 *expected_digest; /* that was promised; NULL: none */
     const MirroredPack *held;      /* at the path, in the name space of the source; NULL: nothing */

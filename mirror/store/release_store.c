@@ -8,13 +8,16 @@
 #include <unistd.h>
 
 #include "mirror/store/dir_tree.h"
+#include "mirror/store/pack_dir.h"
 #include "mirror/store/release_store_private.h"
+#include "schema/limits.h"
 
 enum {
     /* So many files are flushed one by one; beyond that the whole file system is, which costs one journal
      * commit, but also waits for what others have written. */
     FLUSHED_SINGLY_MAX = 32,
     RENAME_TRIES = 3,
+    READ_TRIES = 3,
 };
 
 /* --- Life cycle --- */
@@ -174,6 +177,46 @@ gboolean release_store_has(ReleaseStore *store, const guint8 digest[SHA256_BYTES
     struct stat status;
     release_store_name_of(digest, name);
     return fstatat(store->releases_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+static gboolean read_sig(PackDir *dir, int releases_fd, const char *release, GBytes **ret, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    PackDirKind kind = PACK_DIR_FILE;
+    FileIdentity identity = {0};
+    g_autofree char *path = g_strconcat(release, "/manifest.sig", NULL);
+    if (!pack_dir_stat(dir, "manifest.sig", &kind, &identity, &cause)) {
+        if (g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (kind != PACK_DIR_FILE || identity.size > LIMIT_MANIFEST_SIG_BYTES) {
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT, "%s: not a file, or larger than %d bytes", path,
+                    LIMIT_MANIFEST_SIG_BYTES);
+        return FALSE;
+    }
+    *ret = pack_dir_read_file(releases_fd, path, &identity, error);
+    return *ret != NULL;
+}
+
+gboolean release_store_read_sig(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GBytes **ret,
+                                GError **error)
+{
+    char name[SHA256_HEX_CHARS + 1];
+    release_store_name_of(digest, name);
+    *ret = NULL;
+    for (guint i = 1;; i++) {
+        g_autoptr(GError) cause = NULL;
+        g_autoptr(PackDir) dir = pack_dir_open(store->releases_fd, name, &cause);
+        if (dir != NULL && read_sig(dir, store->releases_fd, name, ret, &cause))
+            return TRUE;
+        /* What is linked from, or replaced, while it is read looks changed. */
+        if (i == READ_TRIES || !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_CONFLICT)) {
+            g_propagate_prefixed_error(error, g_steal_pointer(&cause), "release store: ");
+            return FALSE;
+        }
+    }
 }
 
 static gboolean add_digest(const char *name, gpointer user, GError **error G_GNUC_UNUSED)

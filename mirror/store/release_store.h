@@ -67,6 +67,10 @@ gboolean release_store_install(ReleaseStore *store, GPtrArray *stagings, GError 
 /* --- Queries --- */
 
 gboolean release_store_has(ReleaseStore *store, const guint8 digest[SHA256_BYTES]);
+/* The bytes of an installed release's manifest.sig; *ret NULL when it has none. NOT_FOUND when there is no
+ * such release; LIMIT, IO. */
+gboolean release_store_read_sig(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GBytes **ret,
+                                GError **error);
 /* Sizes and counts; walks the directories, also while others change them. */
 typedef struct {
     guint releases, quarantined;

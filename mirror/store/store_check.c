@@ -61,7 +61,8 @@ static char *problem_of(const PackContent *content, const AcceptVerdict *verdict
     char hex[SHA256_HEX_CHARS + 1];
     if (content->refused != NULL)
         return g_strdup(content->refused);
-    if (verdict->rule == ACCEPT_OK && memcmp(verdict->digest, digest, SHA256_BYTES) == 0)
+    gboolean is_good = verdict->rule == ACCEPT_OK || verdict->rule == ACCEPT_WITHDRAWN;
+    if (is_good && memcmp(verdict->digest, digest, SHA256_BYTES) == 0)
         return NULL;
     pack_content_sha256(content, content_sha256);
     if (memcmp(content_sha256, digest, SHA256_BYTES) == 0)

@@ -55,7 +55,7 @@ class MirrorAgent(mirror_world.MirrorTest):
 
     def wait_state(self, member, name, *states):
         return broker.wait_until(lambda: next((s for s in [member.source_status(name)] if s["state"] in states), None),
-                                 f"{name} to be {' or '.join(states)}")
+                                 f"{name} to be {' or '.join(states)}", broker.PATIENCE + OVERTIME)
 
     def wait_served(self, member, count):
         broker.wait_until(lambda: len(member.catalog()) == count, f"{count} packs")

@@ -343,6 +343,25 @@ static void test_removed_source_holds_nothing(void)
     assert_outcome(&world, 0, &(Offer){NOBODY, "2.0.0"}, ACCEPT_OK);
 }
 
+/* Two keys may sign the very same release, whose digest is then the same: what lies in the store is what was
+ * accepted last. */
+static void test_another_key_signs_the_same(void)
+{
+    g_auto(World) world;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) sig = NULL;
+    char carla[FINGERPRINT_CHARS + 1];
+    world_init(&world);
+    fingerprint_of(CARLA, carla);
+    const SyncResult *result = offer(&world, 0, &(Offer){ANNA, "1.0.0"}, "a", NULL);
+    g_assert_cmpint(result->outcome, ==, OUTCOME_INSTALLED);
+    result = offer(&world, 0, &(Offer){CARLA, "1.0.0"}, "b", NULL);
+    g_assert_cmpint(result->outcome, ==, OUTCOME_INSTALLED);
+    g_assert_cmpstr(result->pack->fingerprint, ==, carla);
+    g_assert_true(release_store_read_sig(world.store.store, result->pack->digest, &sig, &error));
+    g_assert_nonnull(g_strstr_len(g_bytes_get_data(sig, NULL), (gssize)g_bytes_get_size(sig), carla));
+}
+
 /* A private path is another path. */
 static void test_private_is_apart(void)
 {
@@ -627,6 +646,7 @@ int main(int argc, char **argv)
     g_test_add_func("/intake/tombstones", test_tombstones);
     g_test_add_func("/intake/own-tombstone-of-the-tolerated", test_own_tombstone_of_the_tolerated);
     g_test_add_func("/intake/removed-source", test_removed_source_holds_nothing);
+    g_test_add_func("/intake/another-key-signs-the-same", test_another_key_signs_the_same);
     g_test_add_func("/intake/private-is-apart", test_private_is_apart);
     g_test_add_func("/intake/report", test_report);
     g_test_add_func("/intake/promise", test_promise);
