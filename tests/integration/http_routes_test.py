@@ -198,6 +198,7 @@ class Routes(broker.SharedBrokerTest):
         self.addCleanup(empty.dispose)
         empty.start()
         self.addCleanup(empty.stop)
+        empty.wait_serving()
         self.assertEqual(empty.get("/tree").body, b"[]")
         self.assertEqual(empty.get("/packs").body, b"[]")
         self.assertEqual(empty.get("/packs/summaries").body, b'{"summaries":{}}')

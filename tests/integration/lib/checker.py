@@ -32,6 +32,10 @@ class Mismatch(AssertionError):
     """What is served is not what was promised."""
 
 
+class NotReady(Mismatch):
+    """There is no answer yet (503); whoever waits for something may ask again."""
+
+
 def expect(condition, message):
     if not condition:
         raise Mismatch(message)
@@ -187,14 +191,19 @@ class Checker:
             self.connection.close()
             self.connection = None
 
-    def json(self, target):
+    def answer(self, target):
+        """What is there for certain."""
         reply = self.get(target)
+        if reply.status == 503:
+            raise NotReady(f"{target} answered 503")
         expect(reply.status == 200, f"{target} answered {reply.status}")
-        return reply.json()
+        return reply
+
+    def json(self, target):
+        return self.answer(target).json()
 
     def checkpoint(self):
-        reply = self.get("/catalog/checkpoint")
-        expect(reply.status == 200, f"/catalog/checkpoint answered {reply.status}")
+        reply = self.answer("/catalog/checkpoint")
         return Checkpoint(reply.body, self.verifier or self.json("/version")["key"])
 
     def listing(self, limit=1000):

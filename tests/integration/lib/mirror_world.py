@@ -303,7 +303,10 @@ class MirrorTest(broker.BrokerTest):
 
         def there():
             seen.clear()
-            seen.update(member.versions(token))
+            try:
+                seen.update(member.versions(token))
+            except checker.NotReady:
+                return False
             return seen == expected
 
         try:
