@@ -35,8 +35,12 @@ static void file_options(const FetchInput *input, ResourceOptions *ret)
 {
     gboolean is_page = input->route == ROUTE_PAGE || input->route == ROUTE_PACK_INDEX;
     ContentType type = content_type_of(is_page ? input->path : input->file->name);
-    *ret =
-        (ResourceOptions){.content_type = type.type, .compress = type.compressible, .sandbox = type.active};
+    /* A peer that fetches whole packs wants nothing compressed, and compressing takes longer than all the
+     * rest. */
+    *ret = (ResourceOptions){.content_type = type.type,
+                             .compress = type.compressible,
+                             .later = !input->takes_gzip,
+                             .sandbox = type.active};
     if (input->route != ROUTE_BLOB)
         return;
     ret->content_type = "application/octet-stream";

@@ -26,6 +26,7 @@ typedef struct {
     char *path;
     gboolean is_file;
     guint page;
+    gboolean takes_gzip; /* the first who waits */
     gint64 keep_us;
     const CatalogPack *place; /* borrowed from the snapshot, or from `former` */
     const CatalogFile *file;
@@ -143,6 +144,9 @@ gboolean fetch_cached(ServeThread *thread, HttpExchange *exchange, const View *v
         page_cache_remove(thread->pages, kept, kept_len);
         return FALSE;
     }
+    /* Its compressed form was not made as long as nobody wanted it. */
+    if (resource_lacks(entry->resource, http_exchange_request(exchange)))
+        return FALSE;
     stats_add(&thread->stats->cache_hits, 1);
     http_exchange_set_route(exchange, entry->route);
     serve_finish(exchange, resource_answer(entry->resource, http_exchange_request(exchange)));
@@ -226,6 +230,7 @@ static void make_on_worker(gpointer data)
         .place = fetch->place,
         .file = fetch->file,
         .page = fetch->page,
+        .takes_gzip = fetch->takes_gzip,
         .ret_mismatch = &fetch->mismatch,
         .ret_distrust = &fetch->distrust,
     };
@@ -373,6 +378,7 @@ void fetch_run(ServeThread *thread, HttpExchange *exchange, const FetchSpec *spe
         return;
     Fetch *fetch = fetch_new(thread, spec);
     g_ptr_array_add(fetch->waiting, exchange);
+    fetch->takes_gzip = resource_takes_gzip(http_exchange_request(exchange));
     if (!resolve(fetch))
         return;
     stats_add(&thread->stats->cache_misses, 1);

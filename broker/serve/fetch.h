@@ -27,6 +27,7 @@ typedef struct {
     const CatalogPack *place; /* of a file; else NULL */
     const CatalogFile *file;
     guint page;             /* of ROUTE_HOME; of ROUTE_CATALOG the number of items */
+    gboolean takes_gzip;    /* who asked first would take it compressed */
     gboolean *ret_mismatch; /* set when neither form of a file fits manifest.sig */
     gboolean *ret_distrust; /* set with CONFLICT: the file looks unchanged and is not */
 } FetchInput;

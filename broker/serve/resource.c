@@ -22,6 +22,7 @@ struct Resource {
     ResourceOptions options; /* its texts are literals */
     gboolean plain;          /* identity.reply is all there is */
     gboolean is_private;     /* what it says depends on who asks */
+    gboolean lacks_gzip;     /* it may exist, but was not made */
     Form identity;
     Form gzip;
 };
@@ -76,9 +77,11 @@ Resource *resource_new(const ResourceOptions *options, GBytes *body, const guint
     g_snprintf(resource->gzip.tag, TAG_CHARS, "\"%s-gz\"", hex);
     resource->options = *options;
     g_autoptr(GBytes) packed = NULL;
-    if (options->compress && g_bytes_get_size(body) >= COMPRESS_BYTES_MIN)
+    gboolean worthwhile = options->compress && g_bytes_get_size(body) >= COMPRESS_BYTES_MIN;
+    resource->lacks_gzip = worthwhile && options->later;
+    if (worthwhile && !options->later)
         packed = options->hashes ? gzip_compress_hashes(body) : gzip_compress(body);
-    resource->options.compress = packed != NULL;
+    resource->options.compress = packed != NULL || resource->lacks_gzip;
     resource->identity.reply = whole_reply(resource, resource->identity.tag, body);
     if (packed != NULL)
         resource->gzip.reply = packed_reply(resource, packed);
@@ -171,6 +174,12 @@ static HttpReply *range_reply(Resource *resource, const NegotiateHeaders *header
     }
 }
 
+static gboolean takes_gzip(const NegotiateHeaders *headers)
+{
+    return headers->range.text == NULL && headers->accept_encoding.text != NULL &&
+           negotiate_gzip(headers->accept_encoding);
+}
+
 HttpReply *resource_answer(Resource *resource, const HttpRequest *request)
 {
     if (resource->plain)
@@ -178,8 +187,7 @@ HttpReply *resource_answer(Resource *resource, const HttpRequest *request)
     NegotiateHeaders headers;
     negotiate_collect(request, &headers);
     Form *form = &resource->identity;
-    if (resource->gzip.reply != NULL && headers.range.text == NULL && headers.accept_encoding.text != NULL &&
-        negotiate_gzip(headers.accept_encoding))
+    if (resource->gzip.reply != NULL && takes_gzip(&headers))
         form = &resource->gzip;
     if (headers.if_none_match.text != NULL &&
         (negotiate_tag_listed(headers.if_none_match, resource->identity.tag) ||
@@ -189,6 +197,18 @@ HttpReply *resource_answer(Resource *resource, const HttpRequest *request)
     if (headers.range.text != NULL && request->method == HTTP_GET)
         part = range_reply(resource, &headers);
     return part != NULL ? part : http_reply_ref(form->reply);
+}
+
+gboolean resource_takes_gzip(const HttpRequest *request)
+{
+    NegotiateHeaders headers;
+    negotiate_collect(request, &headers);
+    return takes_gzip(&headers);
+}
+
+gboolean resource_lacks(const Resource *resource, const HttpRequest *request)
+{
+    return resource->lacks_gzip && resource_takes_gzip(request);
 }
 
 gsize resource_cost(const Resource *resource)

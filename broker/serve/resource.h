@@ -17,6 +17,7 @@ typedef struct {
     const char *content_type;
     gboolean compress;           /* make the gzip form, too, when it is worth it … */
     gboolean hashes;             /* … of what is hexadecimal digits for the most part */
+    gboolean later;              /* but not yet, because nobody has asked for it: resource_lacks says when */
     gboolean sandbox;            /* a browser must not run what it contains */
     const char *security_policy; /* Content-Security-Policy of our own pages; NULL: none */
     const char *cache_control;   /* NULL: none */
@@ -38,5 +39,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Resource, resource_free)
 
 /* The answer to a GET or HEAD: 200, 206, 304 or 416 as its headers ask. A new reference. */
 HttpReply *resource_answer(Resource *resource, const HttpRequest *request);
+/* TRUE when the request would get the gzip form if that had been made: then make the resource anew. */
+gboolean resource_lacks(const Resource *resource, const HttpRequest *request);
+/* The request takes the gzip form where there is one. */
+gboolean resource_takes_gzip(const HttpRequest *request);
 /* Memory to count for it, in bytes. */
 gsize resource_cost(const Resource *resource);

@@ -259,6 +259,44 @@ static void test_private_wins(void)
     g_assert_cmpstr(header_of(reply, "Cache-Control"), ==, "private");
 }
 
+/* The compressed form of what nobody wanted compressed so far. */
+static void test_later(void)
+{
+    g_autofree char *text = long_text();
+    ResourceOptions options = {.content_type = "text/plain", .compress = TRUE, .later = TRUE};
+    guint8 digest[SHA256_BYTES];
+    sha256(text, strlen(text), digest);
+    g_autoptr(GBytes) body = g_bytes_new(text, strlen(text));
+    g_autoptr(Resource) later = resource_new(&options, body, digest);
+    options.later = FALSE;
+    g_autoptr(Resource) made = resource_new(&options, body, digest);
+    g_autoptr(HttpExchange) plain = fake_exchange_new(HTTP_GET, "/x", "Host: x", NULL);
+    g_autoptr(HttpExchange) packed =
+        fake_exchange_new(HTTP_GET, "/x", "Host: x\nAccept-Encoding: gzip", NULL);
+    g_autoptr(HttpExchange) part =
+        fake_exchange_new(HTTP_GET, "/x", "Host: x\nAccept-Encoding: gzip\nRange: bytes=0-1", NULL);
+    g_assert_false(resource_lacks(later, http_exchange_request(plain)));
+    g_assert_true(resource_lacks(later, http_exchange_request(packed)));
+    g_assert_false(resource_lacks(later, http_exchange_request(part)));
+    g_assert_false(resource_lacks(made, http_exchange_request(packed)));
+    /* Caches must know from the first answer on that there may be another form. */
+    g_autoptr(HttpReply) reply = resource_answer(later, http_exchange_request(plain));
+    g_assert_cmpstr(header_of(reply, "Vary"), ==, "Accept-Encoding");
+    g_assert_null(header_of(reply, "Content-Encoding"));
+}
+
+static void test_later_small(void)
+{
+    ResourceOptions options = {.content_type = "text/plain", .compress = TRUE, .later = TRUE};
+    guint8 digest[SHA256_BYTES];
+    sha256("small", 5, digest);
+    g_autoptr(GBytes) body = g_bytes_new_static("small", 5);
+    g_autoptr(Resource) resource = resource_new(&options, body, digest);
+    g_autoptr(HttpExchange) packed =
+        fake_exchange_new(HTTP_GET, "/x", "Host: x\nAccept-Encoding: gzip", NULL);
+    g_assert_false(resource_lacks(resource, http_exchange_request(packed)));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -274,5 +312,7 @@ int main(int argc, char **argv)
     g_test_add_func("/broker/resource/sandbox", test_sandbox);
     g_test_add_func("/broker/resource/private", test_private);
     g_test_add_func("/broker/resource/private-wins", test_private_wins);
+    g_test_add_func("/broker/resource/later", test_later);
+    g_test_add_func("/broker/resource/later-small", test_later_small);
     return g_test_run();
 }
