@@ -43,7 +43,12 @@ static gboolean open_store(Mirrors *mirrors, GError **error)
 {
     g_autofree char *path = g_build_filename(mirrors->store_dir, "mirror.db", NULL);
     mirrors->store = release_store_open(mirrors->store_dir, /* clean= */ TRUE, error);
-    mirrors->db = mirrors->store != NULL ? mirror_db_open(path, DB_WRITE, error) : NULL;
+    g_autofree char *damage = NULL;
+    mirrors->db = mirrors->store != NULL ? mirror_db_open_or_salvage(path, &damage, error) : NULL;
+    if (damage != NULL) {
+        mirrors_log(mirrors, TRUE, "mirror-database-damaged", NULL, damage);
+        mirror_events_alarm(mirrors->events, "", "database", damage);
+    }
     mirrors->reader = mirrors->db != NULL ? mirror_db_open(path, DB_READ, error) : NULL;
     return mirrors->reader != NULL;
 }

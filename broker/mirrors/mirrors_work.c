@@ -105,6 +105,36 @@ static gboolean tell_db(Mirrors *mirrors, const Config *config, GPtrArray **ret_
                                  (const char *const *)origins->pdata, ret_changes, error);
 }
 
+static gboolean wants(const char *path, gpointer user)
+{
+    return source_wants(user, path);
+}
+
+/* TRUE when both want and accept the same, whoever is trusted. */
+static gboolean same_rules(const MirrorSource *a, const MirrorSource *b)
+{
+    g_autoptr(TrustList) nobody = trust_list_new_empty();
+    g_autofree char *of_a = source_policy_hash(a, nobody), *of_b = source_policy_hash(b, nobody);
+    return g_str_equal(of_a, of_b);
+}
+
+/* What the operator no longer wants does not wait for the next sync, which may fail for a long time. */
+static gboolean tighten(Mirrors *mirrors, const Config *config, GPtrArray *changes, GError **error)
+{
+    for (guint i = 0; i < config->sources->len; i++) {
+        MirrorSource *source = g_ptr_array_index(config->sources, i);
+        const MirrorSource *before =
+            mirrors->config != NULL ? mirrors_find_source(mirrors->config, source->name) : NULL;
+        GPtrArray *further = NULL;
+        if (before != NULL && same_rules(before, source))
+            continue;
+        if (!mirror_db_tighten(mirrors->db, source->name, source->policy, wants, source, &further, error))
+            return FALSE;
+        g_ptr_array_extend_and_steal(changes, further);
+    }
+    return TRUE;
+}
+
 static void tell_schedule(Mirrors *mirrors, const Config *config, gint64 now_us)
 {
     g_autofree ScheduleSource *sources = g_new0(ScheduleSource, config->sources->len + 1);
@@ -139,7 +169,8 @@ static gboolean turn_is_outdated(const Mirrors *mirrors, const Config *config)
     if (mirrors->turn.id == 0)
         return FALSE;
     const MirrorSource *source = mirrors_find_source(config, mirrors->turn.source->name);
-    return source == NULL || !source_same_origin(source, mirrors->turn.source);
+    return source == NULL || !source_same_origin(source, mirrors->turn.source) ||
+           !same_rules(source, mirrors->turn.source);
 }
 
 gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start, GError **error)
@@ -148,7 +179,7 @@ gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start,
     g_autoptr(GPtrArray) changes = NULL;
     if (turn_is_outdated(mirrors, config))
         mirrors_abort(mirrors, SCHEDULE_CANCELLED, KONTOR_ERROR_CANCELLED, "the source was changed");
-    if (!tell_db(mirrors, config, &changes, error))
+    if (!tell_db(mirrors, config, &changes, error) || !tighten(mirrors, config, changes, error))
         return FALSE;
     tell_schedule(mirrors, config, now_us);
     if (at_start && !restore_schedule(mirrors, config, now_us, error))

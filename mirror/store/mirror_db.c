@@ -72,10 +72,6 @@ void sync_result_free(SyncResult *result)
 
 /* --- What is served --- */
 
-#define HELD_COLUMNS                                                                                         \
-    "path, is_private, served, source, installed, digest, content_sha256, policy, fingerprint, publisher,"   \
-    " version, published_at, origin"
-
 static void copy_hash(DbStatement *statement, int column, guint8 ret[SHA256_BYTES])
 {
     gsize len = 0;
@@ -84,7 +80,7 @@ static void copy_hash(DbStatement *statement, int column, guint8 ret[SHA256_BYTE
         memcpy(ret, data, SHA256_BYTES);
 }
 
-static MirroredPack *pack_of_row(DbStatement *statement)
+MirroredPack *mirror_held_of_row(DbStatement *statement)
 {
     MirroredPack *pack = g_new0(MirroredPack, 1);
     pack->path = g_strdup(db_column_text(statement, 0));
@@ -107,8 +103,8 @@ gboolean mirror_db_held(MirrorDb *mirror, const char *path, gboolean is_private,
                         GError **error)
 {
     *ret = NULL;
-    g_autoptr(DbStatement) statement =
-        db_prepare(mirror->db, "SELECT " HELD_COLUMNS " FROM held WHERE path = ? AND is_private = ?", error);
+    g_autoptr(DbStatement) statement = db_prepare(
+        mirror->db, "SELECT " MIRROR_HELD_COLUMNS " FROM held WHERE path = ? AND is_private = ?", error);
     gboolean row = FALSE;
     if (statement == NULL)
         return FALSE;
@@ -116,7 +112,7 @@ gboolean mirror_db_held(MirrorDb *mirror, const char *path, gboolean is_private,
     db_bind_integer(statement, 2, is_private ? 1 : 0);
     if (!db_step(statement, &row, error))
         return FALSE;
-    *ret = row ? pack_of_row(statement) : NULL;
+    *ret = row ? mirror_held_of_row(statement) : NULL;
     return TRUE;
 }
 
@@ -127,7 +123,7 @@ static GPtrArray *packs_of_rows(DbStatement *statement, GError **error)
         if (!db_step(statement, &row, error))
             return NULL;
         if (row)
-            g_ptr_array_add(packs, pack_of_row(statement));
+            g_ptr_array_add(packs, mirror_held_of_row(statement));
     }
     return g_steal_pointer(&packs);
 }
@@ -135,7 +131,8 @@ static GPtrArray *packs_of_rows(DbStatement *statement, GError **error)
 GPtrArray *mirror_db_served(MirrorDb *mirror, GError **error)
 {
     g_autoptr(DbStatement) statement = db_prepare(
-        mirror->db, "SELECT " HELD_COLUMNS " FROM held WHERE served = 1 ORDER BY path, is_private", error);
+        mirror->db, "SELECT " MIRROR_HELD_COLUMNS " FROM held WHERE served = 1 ORDER BY path, is_private",
+        error);
     return statement != NULL ? packs_of_rows(statement, error) : NULL;
 }
 
@@ -159,8 +156,8 @@ GPtrArray *mirror_db_former(MirrorDb *mirror, guint keep, GError **error)
 
 GPtrArray *mirror_served_by(MirrorDb *mirror, const char *source, GError **error)
 {
-    g_autoptr(DbStatement) statement =
-        db_prepare(mirror->db, "SELECT " HELD_COLUMNS " FROM held WHERE source = ? AND served = 1", error);
+    g_autoptr(DbStatement) statement = db_prepare(
+        mirror->db, "SELECT " MIRROR_HELD_COLUMNS " FROM held WHERE source = ? AND served = 1", error);
     if (statement == NULL)
         return NULL;
     db_bind_text(statement, 1, source);

@@ -19,6 +19,11 @@ typedef struct MirrorDb MirrorDb;
 
 /* DB_READ or DB_WRITE; errors of db_open. */
 MirrorDb *mirror_db_open(const char *path, DbMode mode, GError **error);
+/* For the writer at its start: a file that is damaged (CORRUPT) is put aside as "<path>.damaged-<random>",
+ * and a new one takes its place with what can still be read of what is held and of the sources, so that
+ * nothing older is let in and what verifies is still served; all the rest the sources bring again.
+ * *ret_damage: what was done, one line, a new string; NULL when nothing was wrong. Reads the whole file. */
+MirrorDb *mirror_db_open_or_salvage(const char *path, char **ret_damage, GError **error);
 void mirror_db_close(MirrorDb *db); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MirrorDb, mirror_db_close)
 
@@ -138,6 +143,14 @@ gboolean mirror_db_has_source(MirrorDb *db, const char *source, gboolean *ret, G
  * release, but remain held against rollback. `ret_changes` as above. */
 gboolean mirror_db_set_sources(MirrorDb *db, const char *const *names, const char *const *origins,
                                GPtrArray **ret_changes, GError **error);
+/* Holds what the source has brought to what the configuration wants now, without waiting for its next sync,
+ * which may be far away: what `wants` says FALSE to is no longer served unless another source brought the
+ * same release, and what is accepted by a weaker policy than this is to be judged by this. `ret_changes` as
+ * above.
+ */
+typedef gboolean (*MirrorDbWantsFunc)(const char *path, gpointer user);
+gboolean mirror_db_tighten(MirrorDb *db, const char *source, PackPolicy policy, MirrorDbWantsFunc wants,
+                           gpointer user, GPtrArray **ret_changes, GError **error);
 /* kind "" clears it. */
 gboolean mirror_db_set_alarm(MirrorDb *db, const char *source, const char *kind, const char *reason,
                              gint64 now_s, GError **error);

@@ -33,6 +33,12 @@ gboolean mirror_packs_same(const MirroredPack *a, const MirroredPack *b);
 
 /* --- Table held --- */
 
+#define MIRROR_HELD_COLUMNS                                                                                  \
+    "path, is_private, served, source, installed, digest, content_sha256, policy, fingerprint, publisher,"   \
+    " version, published_at, origin"
+/* Of a statement at a row of these columns. */
+MirroredPack *mirror_held_of_row(DbStatement *statement);
+
 /* Stores the pack as what is held at its path; `withdrawn` means that it is not served. */
 gboolean mirror_held_put(MirrorDb *mirror, const MirroredPack *pack, GError **error);
 /* What `held` says is served is no longer brought by its source: another one that has the very same release
