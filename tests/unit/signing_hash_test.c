@@ -4,6 +4,7 @@
  * that the strict checks must refuse.
  */
 #include "signing/hash.h"
+#include "signing/sha256_x86.h"
 
 #include "schema/json_reader.h"
 
@@ -38,6 +39,22 @@ static void test_sha256(void)
     assert_sha256("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     g_autofree char *million = g_strnfill(1000000, 'a');
     assert_sha256(million, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+/* Every length around the ends of blocks, at every alignment, beside GLib's. */
+static void test_sha256_lengths(void)
+{
+    enum { LENGTHS = 330, ALIGNMENTS = 16 };
+    guint8 data[LENGTHS + ALIGNMENTS];
+    for (guint i = 0; i < sizeof data; i++)
+        data[i] = (guint8)(i * 167 + i / 256 * 13 + 5);
+    for (guint len = 0; len < LENGTHS; len++) {
+        for (guint at = 0; at < ALIGNMENTS; at++) {
+            g_autofree char *expected = g_compute_checksum_for_data(G_CHECKSUM_SHA256, data + at, len);
+            assert_sha256(data + at, len, expected);
+        }
+    }
+    g_test_message("with the processor's own instructions: %s", sha256_x86_is_usable() ? "yes" : "no");
 }
 
 static void test_hex(void)
@@ -310,6 +327,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     signing_init();
     g_test_add_func("/hash/sha256", test_sha256);
+    g_test_add_func("/hash/sha256-lengths", test_sha256_lengths);
     g_test_add_func("/hash/hex", test_hex);
     g_test_add_func("/hash/base64", test_base64);
     g_test_add_func("/hash/base64-alphabet", test_base64_alphabet);
