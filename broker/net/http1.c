@@ -14,9 +14,8 @@
  * `readable` remembers an edge until a read comes back short; a short read of a stream socket means that it
  * is empty, which saves the read that would say EAGAIN.
  *
- * The input buffer comes from a free list when the first byte arrives and goes back when the connection is
- * idle, so that an idle connection costs a few hundred bytes. The buffer does not move while a request is
- * PENDING: the request's slices point into it.
+ * The input buffer (in_buffer.h) does not move while a request is PENDING: the request's slices point into
+ * it.
  *
  * One connection makes at most STEPS_PER_TURN steps (reads and requests) per turn of the loop; then it waits
  * in the `again` queue while others get theirs.
@@ -37,12 +36,11 @@
 #include "broker/net/http_chunked.h"
 #include "broker/net/http_head.h"
 #include "broker/net/http_reply.h"
+#include "broker/net/in_buffer.h"
 #include "broker/net/io_thread.h"
 #include "schema/limits.h"
 
 enum {
-    BUFFER_BYTES = 4096,                      /* first size of an input buffer */
-    BUFFERS_KEPT = 256,                       /* free buffers kept per thread */
     SCRATCH_BYTES = 32 * 1024,                /* answers up to this size are sent as one piece */
     CHUNKED_READ_BYTES = 64 * 1024,           /* how much of a chunked body is read at once */
     STEPS_PER_TURN = 2 * LIMIT_HTTP_PIPELINE, /* a request is a step, and so is a read */
@@ -61,14 +59,6 @@ static const guint allowed[STATES] = {
     [WRITING] = MAY(IDLE) | MAY(HEAD) | MAY(DRAINING) | MAY(CLOSED),
     [DRAINING] = MAY(CLOSED),
     [CLOSED] = 0,
-};
-
-typedef struct InBuffer InBuffer;
-struct InBuffer {
-    InBuffer *next_free;
-    gsize capacity, len;
-    HttpHeader headers[LIMIT_HTTP_HEADERS];
-    char data[];
 };
 
 typedef struct Http1Conn Http1Conn;
@@ -110,9 +100,7 @@ struct Http1 {
     Http1Conn *conns; /* open */
     Http1Conn *lost;  /* closed while the service owes an answer */
     guint count;      /* of `conns` */
-    gsize held_bytes; /* in input buffers that have grown */
-    InBuffer *free_buffers;
-    guint free_count;
+    InBufferPool buffers;
     Http1Conn *again, **again_tail;
     GPtrArray
         *graveyard; /* of Http1Conn *, closed in this turn: events that name them may still be in the batch */
@@ -138,56 +126,9 @@ static void due(Http1Conn *c, guint seconds)
               c->http1->thread->now_us + (gint64)seconds * G_USEC_PER_SEC);
 }
 
-/* --- Input buffers --- */
-
-static void buffer_take(Http1Conn *c)
+static void give_buffer_back(Http1Conn *c)
 {
-    Http1 *h = c->http1;
-    if (c->in != NULL)
-        return;
-    if (h->free_buffers != NULL) {
-        c->in = h->free_buffers;
-        h->free_buffers = c->in->next_free;
-        h->free_count--;
-    } else {
-        c->in = g_malloc(sizeof(InBuffer) + BUFFER_BYTES);
-        c->in->capacity = BUFFER_BYTES;
-    }
-    c->in->len = 0;
-}
-
-static void buffer_give_back(Http1Conn *c)
-{
-    Http1 *h = c->http1;
-    InBuffer *in = g_steal_pointer(&c->in);
-    if (in == NULL)
-        return;
-    h->held_bytes -= in->capacity - BUFFER_BYTES;
-    if (in->capacity == BUFFER_BYTES && h->free_count < BUFFERS_KEPT) {
-        in->next_free = h->free_buffers;
-        h->free_buffers = in;
-        h->free_count++;
-    } else {
-        g_free(in);
-    }
-}
-
-/* Makes room for at least one more byte. Growth is by doubling, and what is read in one state is bounded, so
- * this is too. FALSE when all connections of the thread together hold too much. */
-static gboolean buffer_reserve(Http1Conn *c)
-{
-    Http1 *h = c->http1;
-    buffer_take(c);
-    if (c->in->len < c->in->capacity)
-        return TRUE;
-    gsize capacity = c->in->capacity * 2;
-    g_assert(capacity <= 4 * (LIMIT_HTTP_HEAD_BYTES + LIMIT_HTTP_BODY_BYTES));
-    if (h->held_bytes + c->in->capacity > LIMIT_HTTP_HELD_BYTES)
-        return FALSE;
-    h->held_bytes += capacity - c->in->capacity;
-    c->in = g_realloc(c->in, sizeof(InBuffer) + capacity);
-    c->in->capacity = capacity;
-    return TRUE;
+    in_buffer_give_back(&c->http1->buffers, g_steal_pointer(&c->in));
 }
 
 /* --- Life cycle --- */
@@ -196,7 +137,7 @@ static void conn_bury_if_unused(Http1Conn *c)
 {
     if (c->state != CLOSED || c->running || c->pending_lost || c->queued_again)
         return;
-    buffer_give_back(c);
+    give_buffer_back(c);
     g_ptr_array_add(c->http1->graveyard, c);
 }
 
@@ -261,16 +202,18 @@ typedef enum { READ_GOT, READ_BLOCKED, READ_END, READ_NO_ROOM } ReadResult;
 static gsize read_max(const Http1Conn *c)
 {
     if (c->state != BODY)
-        return BUFFER_BYTES;
+        return IN_BUFFER_BYTES;
     gsize have = c->in->len - c->body_at;
-    return BUFFER_BYTES + (c->chunked ? CHUNKED_READ_BYTES : (gsize)c->body_due - have);
+    return IN_BUFFER_BYTES + (c->chunked ? CHUNKED_READ_BYTES : (gsize)c->body_due - have);
 }
 
 static ReadResult conn_read(Http1Conn *c)
 {
     if (!c->readable)
         return READ_BLOCKED;
-    if (!buffer_reserve(c))
+    if (c->in == NULL)
+        c->in = in_buffer_take(&c->http1->buffers);
+    if (!in_buffer_reserve(&c->http1->buffers, &c->in))
         return READ_NO_ROOM;
     gsize room = MIN(c->in->capacity - c->in->len, read_max(c));
     ssize_t n = recv(c->fd, c->in->data + c->in->len, room, 0);
@@ -306,7 +249,7 @@ static void conn_next_request(Http1Conn *c)
         enter(c, HEAD);
         due(c, LIMIT_HTTP_HEAD_SECONDS);
     } else {
-        buffer_give_back(c);
+        give_buffer_back(c);
         enter(c, IDLE);
         due(c, LIMIT_HTTP_IDLE_SECONDS);
     }
@@ -322,7 +265,7 @@ static void conn_sent(Http1Conn *c)
     }
     enter(c, DRAINING);
     shutdown(c->fd, SHUT_WR);
-    buffer_give_back(c);
+    give_buffer_back(c);
     due(c, DRAIN_SECONDS);
 }
 
@@ -673,7 +616,7 @@ static void conn_run(Http1Conn *c)
     if (c->state == DRAINING)
         conn_drain(c);
     if (c->state == IDLE)
-        buffer_give_back(c);
+        give_buffer_back(c);
     c->running = FALSE;
     conn_bury_if_unused(c);
 }
@@ -723,10 +666,7 @@ void http1_free(Http1 *h)
         conn_bury_if_unused(c);
     }
     g_ptr_array_unref(h->graveyard);
-    for (InBuffer *in = h->free_buffers, *next; in != NULL; in = next) {
-        next = in->next_free;
-        g_free(in);
-    }
+    in_buffer_pool_clear(&h->buffers);
     g_free(h);
 }
 
