@@ -192,8 +192,9 @@ static CliExit run_remove(const CliArgs *args)
     MirrorChange change = {
         .action = "removed",
         .next = "what came from it is no longer served, unless another source has it too",
-        .later =
-            "what came from it is not served any more when a broker starts, unless another source has it too",
+        .later = "when a broker starts, what came from it is no longer served, unless another source has it "
+                 "too, and "
+                 "its disk space is freed",
     };
 
     return change_one(args, &wish, &change);

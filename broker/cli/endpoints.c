@@ -121,6 +121,11 @@ char *endpoints_api_token(const char *data_dir, GError **error)
     g_autoptr(JsonDoc) doc = load_json(data_dir, "daemon.json", error);
     const char *token = NULL;
 
+    if (doc == NULL && error != NULL && g_error_matches(*error, KONTOR_ERROR, KONTOR_ERROR_DENIED)) {
+        g_autofree char *said = (*error)->message;
+
+        (*error)->message = g_strconcat(said, "; run this as the user of the broker", NULL);
+    }
     if (doc == NULL) {
         return NULL;
     }

@@ -397,7 +397,7 @@ static char *lacking_directory(const Item *item)
     const char *path = g_str_has_prefix(item->url, "file://") ? item->url + strlen("file://") : item->url;
 
     return item->kind == SOURCE_GIT && *path == '/' && !g_file_test(path, G_FILE_TEST_IS_DIR)
-               ? g_strdup_printf("\nthere is no directory %s yet", path)
+               ? g_strdup_printf("\nno directory %s can be seen now", path)
                : g_strdup("");
 }
 

@@ -288,6 +288,19 @@ static void show(SyncView *view, const char *name, const char *kind, const JsonV
     }
 }
 
+/* TRUE for progress that looks like what is on the terminal already: drawing it again would only flicker. */
+static gboolean is_shown(const SyncView *view, const JsonValue *event)
+{
+    guint i = find_row(view, mirror_text(event, "source"));
+    g_autofree char *text = NULL;
+
+    if (strcmp(mirror_text(event, "event"), "progress") != 0 || i == view->rows->len) {
+        return FALSE;
+    }
+    text = progress_text(event);
+    return strcmp(((const Row *)g_ptr_array_index(view->rows, i))->text, text) == 0;
+}
+
 gboolean sync_view_event(SyncView *view, const char *json, gsize len, GError **error)
 {
     g_autoptr(JsonDoc) doc = json_doc_parse(json, len, LIMIT_AGENT_LINE_BYTES, error);
@@ -307,6 +320,9 @@ gboolean sync_view_event(SyncView *view, const char *json, gsize len, GError **e
     if (view->mode == SYNC_VIEW_JSON) {
         fprintf(view->stream, "%.*s\n", (int)len, json);
         fflush(view->stream);
+        return TRUE;
+    }
+    if (is_shown(view, event)) {
         return TRUE;
     }
     erase_rows(view);

@@ -160,6 +160,7 @@ static void test_terminal(void)
     screen.view.columns = 30;
     tell(&screen, STARTED);
     tell(&screen, PROGRESS);
+    tell(&screen, PROGRESS);
     tell(&screen, INSTALLED);
     tell(&screen, GOOD);
     assert_screen(&screen, CLI_OK,
