@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "mirror/agent/agent_environment.h"
+#include "mirror/agent/agent_fence.h"
 #include "mirror/agent/agent_message.h"
 #include "mirror/agent/git_sync.h"
 #include "mirror/agent/peer_sync.h"
@@ -334,6 +335,7 @@ int agent_run(int fd, const char *store_dir)
         fprintf(stderr, "kontor agent: %s\n", error->message);
         return EXIT_BAD_START;
     }
+    agent_fence(store_dir);
     agent.peers = peer_sync_new();
     g_mutex_init(&agent.lock);
     GThread *watcher = g_thread_new("watch", watch, &agent);

@@ -2,9 +2,9 @@
  *
  * The agent process: reads jobs from its socket, runs each, reports. It has no key, no listening socket and
  * no write access to any database of the broker's; it writes below <store>/{tmp,releases,git,peers,evidence}
- * only. It can gain no privileges, dumps no core, has bounded memory and descriptors, and a process group of
- * its own. When the socket is closed it ends, in the midst of a job, too; a job that is 10 seconds past its
- * deadline ends it with status 70.
+ * only, which the kernel enforces where it can (agent_fence.h). It can gain no privileges, dumps no core, has
+ * bounded memory and descriptors, and a process group of its own. When the socket is closed it ends, in the
+ * midst of a job, too; a job that is 10 seconds past its deadline ends it with status 70.
  */
 #pragma once
 
