@@ -21,6 +21,8 @@
 #define WIKI "wiki/"
 #define INDEX_NAME "index.md"
 
+enum { FILES_PER_THREAD = 64, BYTES_PER_THREAD = 1024 * 1024 };
+
 /* Where the files of a place are read from: a root that was scanned, or a descriptor of the directory above.
  */
 typedef struct {
@@ -84,10 +86,20 @@ static gpointer hash_files(gpointer data)
     return NULL;
 }
 
-static void hash_all(Hashing *hashing, guint threads)
+/* How many threads are worth starting: most packs are hashed before a second one has begun. */
+static guint threads_for(const CatalogPack *place, guint threads_max)
 {
+    guint64 bytes = 0;
+    for (guint i = 0; i < place->file_count; i++)
+        bytes += place->files[i].identity.size;
+    return (guint)MIN(threads_max, 1 + place->file_count / FILES_PER_THREAD + bytes / BYTES_PER_THREAD);
+}
+
+static void hash_all(Hashing *hashing, guint threads_max)
+{
+    guint threads = threads_for(hashing->source->place, threads_max);
     g_autoptr(GPtrArray) helpers = g_ptr_array_new();
-    for (guint i = 1; i < MIN(threads, hashing->source->place->file_count); i++) {
+    for (guint i = 1; i < threads; i++) {
         GThread *helper = g_thread_try_new("hash", hash_files, hashing, NULL);
         if (helper != NULL)
             g_ptr_array_add(helpers, helper);
