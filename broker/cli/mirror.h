@@ -77,6 +77,10 @@ void mirror_print_troubles(const JsonValue *source);
 
 /* --- Words --- */
 
+/* What the operator can do about an alarm of the source: half a sentence, a new string. NULL when there is
+ * nothing, or when the reason says it already. */
+char *mirror_alarm_remedy(const char *name, const char *alarm, const char *reason);
+
 /* "5 s", "3 min", "2 h": how long that many seconds are, roughly. A new string. */
 char *mirror_span(gint64 seconds);
 /* "1.2 MiB"; a new string. */

@@ -304,8 +304,7 @@ static const struct {
     {"mismatch", "its operator has to look; what is mirrored stays served, and it is asked again"},
 };
 
-/* NULL when there is none, or when the reason says it already. A new string. */
-static char *remedy(const char *name, const char *alarm, const char *reason)
+char *mirror_alarm_remedy(const char *name, const char *alarm, const char *reason)
 {
     for (guint i = 0; i < G_N_ELEMENTS(remedies) && strstr(reason, "kontor mirror sync") == NULL; i++) {
         if (strcmp(remedies[i].alarm, alarm) == 0) {
@@ -326,7 +325,7 @@ void mirror_print_troubles(const JsonValue *source)
 
     if (*alarm != '\0') {
         g_autofree char *text = g_strdup_printf("alarm %s: %s", alarm, mirror_text(source, "alarm_reason"));
-        g_autofree char *what = remedy(name, alarm, mirror_text(source, "alarm_reason"));
+        g_autofree char *what = mirror_alarm_remedy(name, alarm, mirror_text(source, "alarm_reason"));
         g_autofree char *helps = g_strconcat("  what helps: ", what, NULL);
 
         mirror_line(name, TRUE, text);

@@ -112,7 +112,7 @@ static void draw_rows(SyncView *view)
 /* A line that stays. */
 static void say(SyncView *view, const char *name, TerminalStyle style, const char *text)
 {
-    terminal_print(view->stream, TERMINAL_PLAIN, name);
+    terminal_print(view->stream, TERMINAL_PLAIN, *name != '\0' ? name : "the store");
     fputs(": ", view->stream);
     terminal_print(view->stream, style, text);
     fputc('\n', view->stream);
@@ -254,7 +254,13 @@ static void say_alarm(SyncView *view, const char *name, const JsonValue *event)
                                 ? g_strdup_printf("alarm %s: %s", kind, mirror_text(event, "reason"))
                                 : g_strdup("the alarm stands no more");
 
+    g_autofree char *what = mirror_alarm_remedy(name, kind, mirror_text(event, "reason"));
+    g_autofree char *helps = g_strconcat("  what helps: ", what, NULL);
+
     say(view, name, *kind != '\0' ? TERMINAL_BAD : TERMINAL_GOOD, text);
+    if (what != NULL) {
+        say(view, name, TERMINAL_PLAIN, helps);
+    }
 }
 
 static void count(SyncView *view, const char *kind, const JsonValue *event)
@@ -288,6 +294,12 @@ static void show(SyncView *view, const char *name, const char *kind, const JsonV
     }
 }
 
+/* What is about the store, and no source, concerns everybody. */
+static gboolean concerns(const SyncView *view, const char *source)
+{
+    return view->only == NULL || *source == '\0' || strcmp(view->only, source) == 0;
+}
+
 /* TRUE for progress that looks like what is on the terminal already: drawing it again would only flicker. */
 static gboolean is_shown(const SyncView *view, const JsonValue *event)
 {
@@ -313,7 +325,7 @@ gboolean sync_view_event(SyncView *view, const char *json, gsize len, GError **e
         g_set_error_literal(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED, "the event is no object");
         return FALSE;
     }
-    if (view->only != NULL && strcmp(view->only, mirror_text(event, "source")) != 0) {
+    if (!concerns(view, mirror_text(event, "source"))) {
         return TRUE;
     }
     count(view, mirror_text(event, "event"), event);

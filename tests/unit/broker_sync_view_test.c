@@ -76,14 +76,17 @@ static void test_refused(void)
     tell(&screen, "{\"source\":\"a\",\"event\":\"alarm\",\"kind\":\"stale\",\"reason\":\"old\"}");
     tell(&screen, "{\"source\":\"a\",\"event\":\"alarm\",\"kind\":\"\",\"reason\":\"\"}");
     tell(&screen, GOOD);
-    assert_screen(&screen, CLI_REFUSED,
-                  "a: alarm stale: old\n"
-                  "a: the alarm stands no more\n"
-                  "a: refused x/z: hash: p\\u001b[2J.md\n"
-                  "a:   what helps: it was changed after it was signed; its publisher has to sign it again "
-                  "('kontor pack sign')\n"
-                  "a: x/g is no longer there\n"
-                  "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n");
+    assert_screen(
+        &screen, CLI_REFUSED,
+        "a: alarm stale: old\n"
+        "a:   what helps: its operator has to look: a broker that runs signs anew; what is mirrored stays "
+        "served\n"
+        "a: the alarm stands no more\n"
+        "a: refused x/z: hash: p\\u001b[2J.md\n"
+        "a:   what helps: it was changed after it was signed; its publisher has to sign it again "
+        "('kontor pack sign')\n"
+        "a: x/g is no longer there\n"
+        "a: good: 3 packs there, 1 installed, 0 refused, 2.0 KiB in 1.2 s\n");
 }
 
 /* Who asks for one source neither sees the others nor fails with them. */
@@ -95,7 +98,8 @@ static void test_only(void)
     tell(&screen, FAILED);
     tell(&screen, REFUSED);
     tell(&screen, "{\"source\":\"b\",\"event\":\"gone\",\"path\":\"x\"}");
-    assert_screen(&screen, CLI_OK, "b: x is no longer there\n");
+    tell(&screen, "{\"source\":\"\",\"event\":\"alarm\",\"kind\":\"full\",\"reason\":\"r\"}");
+    assert_screen(&screen, CLI_OK, "the store: alarm full: r\nb: x is no longer there\n");
 }
 
 /* Many packs are told together unless each is wanted; what a sync brought is told also when its end is not
