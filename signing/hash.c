@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Thin, strict wrappers of libsodium; SHA-256 is done by the processor where it can. What "strict" rests on:
+ * Thin, strict wrappers of libsodium, and of OpenSSL for SHA-256 of what is long. What "strict" rests on:
  *
  *   Ed25519   crypto_sign_verify_detached refuses S ≥ L, keys of small order, keys that are not the canonical
  *             encoding of their point and an R of small order, and compares R byte by byte.
@@ -12,10 +12,9 @@
  */
 #include "signing/hash.h"
 
+#include <openssl/evp.h>
 #include <sodium.h>
 #include <string.h>
-
-#include "signing/sha256_x86.h"
 
 G_STATIC_ASSERT(SHA256_BYTES == crypto_hash_sha256_BYTES);
 G_STATIC_ASSERT(ED25519_PUBLIC_BYTES == crypto_sign_PUBLICKEYBYTES);
@@ -28,11 +27,24 @@ void signing_init(void)
         g_error("libsodium cannot start: the system provides no randomness");
 }
 
+/* Looked up once: EVP_sha256() is looked up again with every hash. */
+static const EVP_MD *long_sha256(void)
+{
+    static gsize found;
+    if (g_once_init_enter(&found)) {
+        const EVP_MD *fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+        g_once_init_leave(&found, (gsize)(fetched != NULL ? fetched : EVP_sha256()));
+    }
+    return (const EVP_MD *)found;
+}
+
+/* From this length on OpenSSL, which uses the processor's instructions for SHA-256, is faster than
+ * libsodium's portable code, although it has to make a context for every hash. */
+enum { SHA256_LONG_BYTES = 256 };
+
 void sha256(const void *data, gsize len, guint8 ret_digest[SHA256_BYTES])
 {
-    if (sha256_x86_is_usable())
-        sha256_x86(data, len, ret_digest);
-    else
+    if (len < SHA256_LONG_BYTES || EVP_Digest(data, len, ret_digest, NULL, long_sha256(), NULL) != 1)
         crypto_hash_sha256(ret_digest, data, len);
 }
 
