@@ -127,11 +127,6 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
     return len;
 }
 
-static gboolean is_this_machine(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || g_str_has_prefix(host, "127.") || strcmp(host, "::1") == 0;
-}
-
 static void set_common_options(HttpStream *stream)
 {
     const MirrorSource *source = stream->owner->transfer->source;
@@ -149,7 +144,7 @@ static void set_common_options(HttpStream *stream)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, stream->headers);
     /* What is for this machine, a login perhaps, passes no proxy. */
-    if (is_this_machine(stream->owner->transfer->host))
+    if (source_host_is_local(stream->owner->transfer->host))
         curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     if (source->ca_file != NULL) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, source->ca_file);
@@ -299,7 +294,7 @@ static int take_login(HttpSubtransport *owner)
     if (!git_secret_login(transfer->source, transfer->host, &owner->login, &cause))
         return git_transfer_fail(transfer, KONTOR_ERROR_DENIED, "%s", cause->message);
     if (owner->login.password == NULL || transfer->over == SOURCE_OVER_HTTPS ||
-        is_this_machine(transfer->host))
+        source_host_is_local(transfer->host))
         return 0;
     return git_transfer_fail(transfer, KONTOR_ERROR_DENIED,
                              "credentials are not sent over http, where everybody can read them; use https");

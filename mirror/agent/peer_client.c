@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mirror/agent/source_check.h"
 #include "schema/limits.h"
 
 #define GENERATION_GONE 410
@@ -88,6 +89,7 @@ static FetchOptions options_of(const PeerClient *client)
         .bearer = client->token,
         .ca_file = client->source->ca_file,
         .headers = plain_lines,
+        .direct = source_url_is_local(client->source->url),
         .total_timeout_ms = LIMIT_PEER_ANSWER_MS,
         .bytes_per_second_min = LIMIT_FETCH_SLOW_BYTES,
     };

@@ -5,6 +5,7 @@
 #include "schema/pack_path.h"
 #include "schema/text.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static gboolean refuse(GError **error, const char *message)
@@ -201,6 +202,26 @@ gboolean source_check_peer_url(const char *url, GError **error)
     return check_authority(url + scheme, strcspn(url + scheme, "/"), FALSE, error);
 }
 
+/* --- This machine --- */
+
+gboolean source_host_is_local(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+    if (inet_pton(AF_INET6, host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return g_ascii_strcasecmp(host, "localhost") == 0;
+}
+
+gboolean source_url_is_local(const char *url)
+{
+    g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED, NULL);
+    const char *host = uri != NULL ? g_uri_get_host(uri) : NULL;
+    return host != NULL && source_host_is_local(host);
+}
+
 /* --- All together --- */
 
 static gboolean check_globs(const GPtrArray *globs, GError **error)
@@ -314,6 +335,10 @@ static gboolean check_peer(const MirrorSource *source, const char **ret_member, 
     *ret_member = "ca";
     if (source->ca_file != NULL && g_str_has_prefix(source->url, "http://"))
         return refuse(error, "only a URL with https has certificates");
+    *ret_member = "token_file";
+    if (source->token_file != NULL && g_str_has_prefix(source->url, "http://") &&
+        !source_url_is_local(source->url))
+        return refuse(error, "over http everybody on the way could read the token; use https");
     *ret_member = "visibility";
     return source->token_file == NULL || source->is_private ||
            refuse(error,

@@ -28,6 +28,11 @@ gboolean source_check_path(const char *path, GError **error);
 /* MALFORMED, LIMIT, or UNSUPPORTED for a scheme that is not known. `ret_transport` may be NULL. */
 gboolean source_check_git_url(const char *url, SourceTransport *ret_transport, GError **error);
 gboolean source_check_peer_url(const char *url, GError **error);
+/* TRUE when a host, without brackets and port, is this machine by its very name: "localhost" or a loopback
+ * address. */
+gboolean source_host_is_local(const char *host);
+/* The same of the host of a URL. */
+gboolean source_url_is_local(const char *url);
 
 /* Everything about the source, the members' checks included, and that they fit together. *ret_member is then
  * the name of the member that the message is about, as kontor.yaml has it ("git", "ssh_key", …). */

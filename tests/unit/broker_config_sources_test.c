@@ -263,6 +263,8 @@ static const Bad malformed[] = {
      "2: peers[0].url: a URL here has no '?' and no '#'; a token belongs into a file named by token_file"},
     {PEER "'https://bot@n.example'}\n", "2: peers[0].url: there is a user in the URL; take it out, and put a "
                                         "token into a file named by token_file"},
+    {PEER "'http://n.example', token_file: t}\n",
+     "2: peers[0].token_file: over http everybody on the way could read the token; use https"},
     {PEER "'https://n.example', token_file: t, visibility: public}\n",
      "2: peers[0].visibility: what a peer shows to a token is private; take out 'visibility: public', or "
      "token_file"},

@@ -119,6 +119,30 @@ static void test_shown_url(void)
     }
 }
 
+/* Only these are never sent a login in the clear by way of others. */
+static void test_local_hosts(void)
+{
+    static const char *const good[] = {"http://localhost/", "http://LOCALHOST:80", "http://127.0.0.1:8000/p",
+                                       "http://127.8.9.10", "http://[::1]:80/p"};
+    static const char *const bad[] = {"http://127.0.0.1.evil.example",
+                                      "http://127.evil.example",
+                                      "http://localhost.example",
+                                      "http://10.0.0.1",
+                                      "http://[::2]/",
+                                      "http://127.1",
+                                      "http://2130706433/",
+                                      "http://u@evil.example",
+                                      "http://evil.example/@localhost",
+                                      "/127.0.0.1",
+                                      ""};
+    for (guint i = 0; i < G_N_ELEMENTS(good); i++)
+        g_assert_true(source_url_is_local(good[i]));
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_test_message("%s", bad[i]);
+        g_assert_false(source_url_is_local(bad[i]));
+    }
+}
+
 static void test_git_urls(void)
 {
     static const struct {
@@ -322,6 +346,7 @@ int main(int argc, char **argv)
     g_test_add_func("/source/origin", test_origin);
     g_test_add_func("/source/shown-url", test_shown_url);
     g_test_add_func("/source/git-urls", test_git_urls);
+    g_test_add_func("/source/local-hosts", test_local_hosts);
     g_test_add_func("/source/messages-are-discreet", test_messages_are_discreet);
     g_test_add_func("/source/names-and-refs", test_names_and_refs);
     g_test_add_func("/source/json", test_json);
