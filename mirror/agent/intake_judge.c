@@ -14,6 +14,19 @@ static void refuse(AcceptVerdict *verdict, AcceptRule rule, const char *format, 
     va_end(args);
 }
 
+/* --- Where packs may stand --- */
+
+/* What no scan of a directory or repository looks into: a pack there would stand among the files of another
+ * one. */
+static gboolean stands_inside_a_pack(const char *path)
+{
+    g_auto(GStrv) segments = g_strsplit(path, "/", -1);
+    for (guint i = 0; segments[i] != NULL; i++)
+        if (segments[i][0] == '.' || strcmp(segments[i], "wiki") == 0 || strcmp(segments[i], "raw") == 0)
+            return TRUE;
+    return FALSE;
+}
+
 /* --- What is held --- */
 
 static gboolean held_is_signed(const IntakeCase *pack)
@@ -195,6 +208,8 @@ void intake_judge(const IntakeCase *pack, AcceptVerdict *ret)
         judge_required(pack, &input, ret);
         break;
     }
+    if (ret->rule == ACCEPT_OK && stands_inside_a_pack(pack->path))
+        refuse(ret, ACCEPT_LIMITS, "a pack stands below no 'wiki', 'raw' or name that begins with a dot");
     if (ret->rule == ACCEPT_OK || ret->rule == ACCEPT_WITHDRAWN)
         keep_promise(pack, &input, ret);
 }

@@ -79,6 +79,12 @@ static gboolean prefix_error(const Download *download, const char *name, GError 
     return FALSE;
 }
 
+/* Only seen where redirects are not followed. */
+static gboolean is_redirect(guint status)
+{
+    return status >= 300 && status < 400;
+}
+
 static gboolean is_passing_failure(guint status)
 {
     return status == 429 || status >= 500;
@@ -88,8 +94,23 @@ static void set_status_error(GError **error, guint status)
 {
     KontorErrorCode code = is_passing_failure(status)       ? KONTOR_ERROR_BUSY
                            : status == 401 || status == 403 ? KONTOR_ERROR_DENIED
+                           : is_redirect(status)            ? KONTOR_ERROR_MALFORMED
                                                             : KONTOR_ERROR_NOT_FOUND;
     g_set_error(error, KONTOR_ERROR, code, "answered %u", status);
+}
+
+static gboolean set_out_of_time(GError **error)
+{
+    g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY, "out of time before the pack was whole");
+    return FALSE;
+}
+
+/* For one file, of what is left for the pack; 0: nothing is. */
+static guint time_left_ms(const Download *download)
+{
+    gint64 left_ms = (download->deadline_us - g_get_monotonic_time()) / 1000;
+
+    return (guint)CLAMP(left_ms, 0, LIMIT_DOWNLOAD_FILE_MS);
 }
 
 static gboolean check_budget(Download *download, gsize bytes, GError **error)
@@ -103,11 +124,10 @@ static gboolean check_budget(Download *download, gsize bytes, GError **error)
         return FALSE;
     }
     if (g_get_monotonic_time() > download->deadline_us) {
-        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY, "pack took longer than %d seconds",
-                    LIMIT_DOWNLOAD_SECONDS);
-        return FALSE;
+        return set_out_of_time(error);
     }
-    return TRUE;
+    return download->options->charge == NULL ||
+           download->options->charge(bytes, download->options->user, error);
 }
 
 /* The answer to a GET of the file `name` of the pack, whatever its status below 500. */
@@ -119,17 +139,22 @@ static FetchAnswer *ask(Download *download, const char *name, gsize bytes_max, G
     g_autofree char *url = g_strconcat(options->broker_url, "/packs/", path, "/", file, NULL);
     FetchOptions fetch_options = {
         .body_bytes_max = bytes_max,
-        .total_timeout_ms = LIMIT_DOWNLOAD_FILE_MS,
-        .redirects_max = LIMIT_DOWNLOAD_REDIRECTS,
+        .total_timeout_ms = time_left_ms(download),
+        .redirects_max = options->no_redirects ? 0 : LIMIT_DOWNLOAD_REDIRECTS,
         .direct = options->direct,
         .bearer = options->bearer,
         .ca_file = options->ca_file,
     };
-    g_autoptr(FetchAnswer) answer = fetch_get(download->fetch, url, &fetch_options, error);
+    g_autoptr(FetchAnswer) answer = NULL;
 
+    if (fetch_options.total_timeout_ms == 0) {
+        set_out_of_time(error);
+    } else {
+        answer = fetch_get(download->fetch, url, &fetch_options, error);
+    }
     gboolean good = answer != NULL && check_budget(download, g_bytes_get_size(answer->body), error);
 
-    if (good && is_passing_failure(answer->status)) {
+    if (good && (is_passing_failure(answer->status) || is_redirect(answer->status))) {
         set_status_error(error, answer->status);
         good = FALSE;
     }
@@ -147,7 +172,7 @@ static gboolean deliver(Download *download, const char *name, GBytes *bytes, gui
     if (strcmp(name, "manifest.sig") != 0) {
         download->result->content->bytes += len;
     }
-    return options->receive == NULL || options->receive(name, bytes, options->receive_user, error);
+    return options->receive == NULL || options->receive(name, bytes, options->user, error);
 }
 
 /* A file that must be there: its text, delivered. */
@@ -308,7 +333,9 @@ PackDownload *pack_download(Fetch *fetch, const PackDownloadOptions *options, GE
         .fetch = fetch,
         .options = options,
         .result = result,
-        .deadline_us = g_get_monotonic_time() + (gint64)LIMIT_DOWNLOAD_SECONDS * G_USEC_PER_SEC,
+        .deadline_us = options->deadline_us != 0
+                           ? options->deadline_us
+                           : g_get_monotonic_time() + (gint64)LIMIT_DOWNLOAD_SECONDS * G_USEC_PER_SEC,
     };
 
     result->content = pack_content_new();

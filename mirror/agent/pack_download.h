@@ -22,10 +22,15 @@ typedef struct {
     const char *ca_file;    /* as in FetchOptions */
     gboolean direct;        /* as in FetchOptions */
     const char *bearer;     /* as in FetchOptions */
+    gboolean no_redirects;  /* the broker says where to look next: an error, not a way to other hosts */
+    gint64 deadline_us;     /* monotonic; 0: LIMIT_DOWNLOAD_SECONDS from now */
+    /* Called with the size of every answer, whatever its status; FALSE with `error` ends the download. NULL:
+     * nobody counts. */
+    gboolean (*charge)(gsize bytes, gpointer user, GError **error);
     /* Called with every file ("manifest.yaml", "wiki/…") and the bytes that were hashed; FALSE with `error`
      * ends the download. NULL: nobody wants them. */
     gboolean (*receive)(const char *name, GBytes *bytes, gpointer user, GError **error);
-    gpointer receive_user;
+    gpointer user; /* of both */
 } PackDownloadOptions;
 
 typedef struct {

@@ -14,6 +14,7 @@
 
 #include "mirror/agent/intake_judge.h"
 #include "mirror/agent/pack_download.h"
+#include "mirror/agent/source_check.h"
 #include "schema/limits.h"
 #include "schema/pack_path.h"
 
@@ -403,7 +404,7 @@ static void list_file(const char *name, const guint8 *hash, gpointer user)
         refuse(release, ACCEPT_LIMITS, error->message);
     const char *from = listing->base->names != NULL ? g_hash_table_lookup(listing->base->names, hash) : NULL;
     if (is_over(release) ||
-        (from != NULL && staging_link(release->staging, name, listing->base->digest, from, NULL)))
+        (from != NULL && staging_link(release->staging, name, listing->base->digest, from, hash, NULL)))
         return;
     File *file = g_hash_table_lookup(listing->files, hash);
     if (file == NULL) {
@@ -508,18 +509,25 @@ static void take_sig_answer(FetchAnswer *taken, const GError *error, gpointer us
 
 /* --- Packs without a signature --- */
 
-/* For PackDownloadOptions. */
-static gboolean receive(const char *name, GBytes *bytes, gpointer user, GError **error)
+/* For PackDownloadOptions: what is not received costs, too. */
+static gboolean charge(gsize bytes, gpointer user, GError **error)
 {
     Release *release = user;
     const PeerReleasesOptions *options = &release->owner->options;
     if (!intake_in_time(options->intake, error) ||
-        !fetch_pool_charge(peer_client_pool(options->client), g_bytes_get_size(bytes), error)) {
+        !fetch_pool_charge(peer_client_pool(options->client), bytes, error)) {
         fail_all(release->owner, g_error_copy(*error));
         return FALSE;
     }
-    intake_progress_of(options->intake)->bytes += g_bytes_get_size(bytes);
+    intake_progress_of(options->intake)->bytes += bytes;
     intake_progress(options->intake);
+    return TRUE;
+}
+
+/* For PackDownloadOptions. */
+static gboolean receive(const char *name, GBytes *bytes, gpointer user, GError **error)
+{
+    Release *release = user;
     if (stage(release, name, bytes))
         return TRUE;
     g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT, "%s: cannot be staged", name);
@@ -543,8 +551,12 @@ static void download(Release *release)
                                    .path = release->item->path,
                                    .ca_file = job->source->ca_file,
                                    .bearer = peer_client_token(owner->options.client),
+                                   .direct = source_url_is_local(job->source->url),
+                                   .no_redirects = TRUE,
+                                   .deadline_us = job->deadline_us,
+                                   .charge = charge,
                                    .receive = receive,
-                                   .receive_user = release};
+                                   .user = release};
     g_autoptr(PackDownload) result = pack_download(owner->fetch, &options, &error);
     if (result == NULL) {
         fail(release, error);

@@ -45,10 +45,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Staging, staging_free)
  * with a dot, that is not of a pack, that collides with another one where case does not count, and for what
  * is beyond the limits of files, bytes per file and bytes per pack; IO, and LIMIT for a full disk. */
 gboolean staging_add(Staging *staging, const char *name, const void *data, gsize len, GError **error);
-/* The same with a file of an installed release that has these bytes already (hard link; NOT_FOUND or IO when
- * it cannot be had: fetch it instead). */
+/* The same with a file of an installed release (hard link), if its bytes have that hash now: what is
+ * installed may have been damaged, or come from a source that promised nothing. NOT_FOUND, CORRUPT or IO when
+ * it cannot be had: fetch it instead. */
 gboolean staging_link(Staging *staging, const char *name, const guint8 digest[SHA256_BYTES],
-                      const char *from_name, GError **error);
+                      const char *from_name, const guint8 hash[SHA256_BYTES], GError **error);
 /* What has been staged, read back from disk and hashed by the rules of pack_content.h. *ret_sig (may be NULL)
  * as there. Without manifest.yaml and wiki/ the content is empty. */
 PackContent *staging_content(Staging *staging, guint threads, GBytes **ret_sig, GError **error);

@@ -12,6 +12,7 @@
 
 #include "mirror/store/dir_tree.h"
 #include "mirror/store/pack_content.h"
+#include "mirror/store/pack_dir.h"
 #include "mirror/store/pack_place.h"
 #include "mirror/store/release_store_private.h"
 #include "schema/limits.h"
@@ -234,22 +235,35 @@ gboolean staging_add(Staging *staging, const char *name, const void *data, gsize
 
 /* --- Links --- */
 
-/* The size of a regular file of an installed release. Both names were checked, and nobody changes what is
- * installed, so no link can lie on the way. */
-static gboolean size_of_installed(const Staging *staging, const char *source, const char *name,
-                                  guint64 *ret_size, GError **error)
+/* The size of a file of an installed release, whose bytes have the hash. */
+static gboolean check_installed(const Staging *staging, const char *source, const char *name,
+                                const guint8 hash[SHA256_BYTES], guint64 *ret_size, GError **error)
 {
-    struct stat status;
-    if (fstatat(staging->store->releases_fd, source, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return set_file_error(staging, name, errno, error);
-    if (!S_ISREG(status.st_mode))
+    guint8 is[SHA256_BYTES];
+    PackDirKind kind = PACK_DIR_SPECIAL;
+    FileIdentity identity = {0};
+    int releases_fd = staging->store->releases_fd;
+    g_autofree char *folder = g_path_get_dirname(source);
+    g_autoptr(PackDir) dir = pack_dir_open(releases_fd, folder, error);
+    if (dir == NULL || !pack_dir_stat(dir, strrchr(source, '/') + 1, &kind, &identity, error)) {
+        g_prefix_error(error, "%s: ", staging->label);
+        return FALSE;
+    }
+    if (kind != PACK_DIR_FILE)
         return refuse(staging, name, KONTOR_ERROR_NOT_FOUND, error, "is no file of the installed release");
-    *ret_size = (guint64)status.st_size;
-    return TRUE;
+    if (!check_size(staging, name, identity.size, error))
+        return FALSE;
+    g_autoptr(GBytes) bytes = pack_dir_read_file(releases_fd, source, &identity, error);
+    if (bytes == NULL)
+        return FALSE;
+    *ret_size = g_bytes_get_size(bytes);
+    sha256(g_bytes_get_data(bytes, NULL), *ret_size, is);
+    return memcmp(is, hash, SHA256_BYTES) == 0 ||
+           refuse(staging, name, KONTOR_ERROR_CORRUPT, error, "has other bytes in the installed release");
 }
 
 gboolean staging_link(Staging *staging, const char *name, const guint8 digest[SHA256_BYTES],
-                      const char *from_name, GError **error)
+                      const char *from_name, const guint8 hash[SHA256_BYTES], GError **error)
 {
     const char *base = NULL;
     char release[SHA256_HEX_CHARS + 1];
@@ -258,7 +272,7 @@ gboolean staging_link(Staging *staging, const char *name, const guint8 digest[SH
         return FALSE;
     release_store_name_of(digest, release);
     g_autofree char *source = g_strconcat(release, "/", from_name, NULL);
-    if (!size_of_installed(staging, source, name, &size, error) || !check_size(staging, name, size, error))
+    if (!check_installed(staging, source, name, hash, &size, error))
         return FALSE;
     int folder_fd = folder_of(staging, name, &base);
     if (folder_fd < 0)

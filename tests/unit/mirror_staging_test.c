@@ -226,26 +226,42 @@ static void test_batch(void)
 
 /* --- Links --- */
 
+static void hash_installed(StoreWorld *world, const guint8 *digest, const char *name, guint8 *ret)
+{
+    char hex[SHA256_HEX_CHARS + 1];
+    hex_encode(digest, SHA256_BYTES, hex);
+    g_autofree char *path = g_build_filename(release_store_releases_dir(world->store), hex, name, NULL);
+    g_autofree char *text = NULL;
+    gsize len = 0;
+    g_assert_true(g_file_get_contents(path, &text, &len, NULL));
+    sha256(text, len, ret);
+}
+
 static void test_link(void)
 {
     g_auto(StoreWorld) world = {0};
     store_world_init(&world);
     g_autoptr(GError) error = NULL;
-    guint8 digest[SHA256_BYTES], unknown[SHA256_BYTES] = {1};
+    guint8 digest[SHA256_BYTES], hash[SHA256_BYTES], unknown[SHA256_BYTES] = {1};
     store_world_install(&world, "one", digest);
+    hash_installed(&world, digest, "wiki/concepts/a.md", hash);
     g_autoptr(Staging) staging = store_world_stage(&world);
-    g_assert_true(staging_link(staging, "wiki/concepts/b.md", digest, "wiki/concepts/a.md", &error));
+    g_assert_false(
+        staging_link(staging, "wiki/concepts/b.md", digest, "wiki/concepts/a.md", unknown, &error));
+    g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT);
+    g_clear_error(&error);
+    g_assert_true(staging_link(staging, "wiki/concepts/b.md", digest, "wiki/concepts/a.md", hash, &error));
     g_assert_no_error(error);
-    g_assert_false(staging_link(staging, "wiki/x.md", unknown, "wiki/concepts/a.md", &error));
+    g_assert_false(staging_link(staging, "wiki/x.md", unknown, "wiki/concepts/a.md", hash, &error));
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND);
     g_clear_error(&error);
-    g_assert_false(staging_link(staging, "wiki/x.md", digest, "wiki/concepts", &error));
+    g_assert_false(staging_link(staging, "wiki/x.md", digest, "wiki/concepts", hash, &error));
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND);
     g_clear_error(&error);
-    g_assert_false(staging_link(staging, "wiki/x.md", digest, "../../mirror.db", &error));
+    g_assert_false(staging_link(staging, "wiki/x.md", digest, "../../mirror.db", hash, &error));
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED);
     g_clear_error(&error);
-    g_assert_false(staging_link(staging, "wiki/concepts/B.md", digest, "wiki/concepts/a.md", &error));
+    g_assert_false(staging_link(staging, "wiki/concepts/B.md", digest, "wiki/concepts/a.md", hash, &error));
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_MALFORMED);
     g_clear_error(&error);
     /* What could not be linked may be added. */
