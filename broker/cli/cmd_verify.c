@@ -242,14 +242,6 @@ static void print_table(const GPtrArray *holdings, const Mismatch *mismatch)
     }
 }
 
-static void write_hash(JsonWriter *w, const char *key, const guint8 hash[SHA256_BYTES])
-{
-    char hex[SHA256_HEX_CHARS + 1];
-
-    hex_encode(hash, SHA256_BYTES, hex);
-    json_write_member_string(w, key, hex);
-}
-
 static void write_source(JsonWriter *w, const Holding *holding)
 {
     const PackContent *content = holding->source->content;
@@ -261,7 +253,7 @@ static void write_source(JsonWriter *w, const Holding *holding)
     json_write_member_integer(w, "bytes", (gint64)content->bytes);
     if (pack_content_check(content, NULL)) {
         pack_content_sha256(content, hash);
-        write_hash(w, "served_content_sha256", hash);
+        json_write_member_hex(w, "served_content_sha256", hash, SHA256_BYTES);
     }
     if (!verdict->has_signer) {
         return;
@@ -269,8 +261,8 @@ static void write_source(JsonWriter *w, const Holding *holding)
     json_write_member_string(w, "publisher", verdict->signer_name);
     json_write_member_string(w, "fingerprint", verdict->fingerprint);
     json_write_member_string(w, "published_at", verdict->published_at);
-    write_hash(w, "content_sha256", verdict->content_sha256);
-    write_hash(w, "digest", verdict->digest);
+    json_write_member_hex(w, "content_sha256", verdict->content_sha256, SHA256_BYTES);
+    json_write_member_hex(w, "digest", verdict->digest, SHA256_BYTES);
 }
 
 static void write_holding(JsonWriter *w, const Holding *holding)

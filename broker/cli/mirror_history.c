@@ -9,15 +9,9 @@
 #include "broker/cli/mirror.h"
 #include "broker/cli/terminal.h"
 #include "schema/limits.h"
+#include "schema/scalar.h"
 
 #define ROWS_DEFAULT 100
-
-static char *time_text(gint64 time_s)
-{
-    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(time_s);
-
-    return time != NULL ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup("");
-}
 
 static void print_json(const GPtrArray *rows)
 {
@@ -30,7 +24,7 @@ static void print_json(const GPtrArray *rows)
     json_write_array_begin(&w);
     for (guint i = rows->len; i > 0; i--) {
         const HistoryRow *row = g_ptr_array_index(rows, i - 1);
-        g_autofree char *time = time_text(row->time_s);
+        g_autofree char *time = scalar_format_time(row->time_s);
 
         json_write_object_begin(&w);
         json_write_member_integer(&w, "id", row->id);
@@ -73,7 +67,7 @@ static void print_rows(const GPtrArray *rows)
 
     for (guint i = rows->len; i > 0; i--) {
         const HistoryRow *row = g_ptr_array_index(rows, i - 1);
-        g_autofree char *time = time_text(row->time_s);
+        g_autofree char *time = scalar_format_time(row->time_s);
         g_autofree char *text = about(row);
         gboolean bad = strcmp(row->event, "refused") == 0 || strcmp(row->event, "failed") == 0 ||
                        strcmp(row->event, "alarm") == 0;

@@ -10,6 +10,7 @@
 #include "broker/cli/mirror.h"
 #include "broker/cli/reload.h"
 #include "broker/cli/terminal.h"
+#include "broker/mirrors/mirror_events.h"
 #include "schema/limits.h"
 
 /* --- Reading JSON of a broker --- */
@@ -118,19 +119,6 @@ static const char *state_of(const MirrorSource *source, const SourceRecord *reco
     return record->failures > 0 || record->last_ok_s == 0 ? "waiting" : "ok";
 }
 
-static void write_time(JsonWriter *w, const char *key, gint64 time_s)
-{
-    g_autoptr(GDateTime) time = time_s > 0 ? g_date_time_new_from_unix_utc(time_s) : NULL;
-    g_autofree char *text = time != NULL ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
-
-    json_write_key(w, key);
-    if (text != NULL) {
-        json_write_string(w, text);
-    } else {
-        json_write_null(w);
-    }
-}
-
 static void write_packs(JsonWriter *w, const SourceRecord *record)
 {
     json_write_key(w, "packs");
@@ -163,9 +151,9 @@ static void write_source(JsonWriter *w, const MirrorSource *source, const Source
     json_write_member_string(w, "detail", *record->alarm != '\0' ? record->alarm_reason : record->last_error);
     json_write_member_string(w, "alarm", record->alarm);
     json_write_member_string(w, "alarm_reason", record->alarm_reason);
-    write_time(w, "last_try", record->last_try_s);
-    write_time(w, "last_ok", record->last_ok_s);
-    write_time(w, "next", 0);
+    mirror_time_write(w, "last_try", record->last_try_s);
+    mirror_time_write(w, "last_ok", record->last_ok_s);
+    mirror_time_write(w, "next", 0);
     json_write_member_integer(w, "interval_seconds", source->interval_s);
     json_write_member_integer(w, "failures", record->failures);
     json_write_member_boolean(w, "paused", source->paused);

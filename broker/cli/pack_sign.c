@@ -13,6 +13,7 @@
 #include "mirror/store/durable_file.h"
 #include "mirror/store/pack_content.h"
 #include "mirror/store/pack_lint.h"
+#include "schema/scalar.h"
 #include "schema/semver.h"
 
 /* The same for all packs of one call; read by several threads. */
@@ -299,7 +300,6 @@ static TrustList *trust_of_one(const char *fingerprint)
 static gboolean signing_init_from(Signing *signing, const CliArgs *args, const KeyFile *key, GError **error)
 {
     const char *name = cli_args_value(args, "name");
-    g_autoptr(GDateTime) time = NULL;
 
     *signing = (Signing){
         .key = key->secret,
@@ -310,9 +310,8 @@ static gboolean signing_init_from(Signing *signing, const CliArgs *args, const K
     if (!verify_time(args, &signing->now, error)) {
         return FALSE;
     }
-    time = g_date_time_new_from_unix_utc(signing->now);
     public_key_fingerprint(&key->public_key, signing->fingerprint);
-    signing->published_at = g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
+    signing->published_at = scalar_format_time(signing->now);
     signing->own_trust = trust_of_one(signing->fingerprint);
     return TRUE;
 }

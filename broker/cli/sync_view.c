@@ -216,7 +216,8 @@ static void keep_pack(SyncView *view, const char *name, const char *kind, const 
     };
 
     if (packs == NULL) {
-        g_autofree char *more = g_strdup_printf("'kontor mirror history %s' shows each", name);
+        g_autofree char *more =
+            g_strdup_printf("'kontor mirror history %s --limit %d' shows each", name, LIMIT_MIRROR_HISTORY);
 
         packs = g_new0(PackGroups, 1);
         pack_groups_init(packs, view->all, more);
