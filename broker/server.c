@@ -15,7 +15,7 @@
 #include "schema/limits.h"
 #include "signing/hash.h"
 
-enum { STOP_GRACE_MS = 5000, EXIT_STARTED_BADLY = 1, EXIT_BAD_CONFIGURATION = 2 };
+enum { STOP_GRACE_MS = 5000, RELOAD_WAIT_MS = 5000, EXIT_STARTED_BADLY = 1, EXIT_BAD_CONFIGURATION = 2 };
 
 /* Everything the broker consists of, in the order of making. */
 typedef struct {
@@ -253,8 +253,11 @@ static void reload(Server *s)
     relay_set_limits(s->relay, fresh->limits.nodes, fresh->limits.pending_queries,
                      fresh->limits.node_messages_per_second);
     net_reload(s->net, fresh);
-    serve_reload(s->serve, fresh);
     mirrors_reload(s->mirrors, fresh);
+    serve_reload(s->serve, fresh);
+    /* Whoever is told that it is done relies on it, above all when a source has become private. */
+    if (!mirrors_wait_reloaded(s->mirrors, RELOAD_WAIT_MS))
+        log_event(LOG_WARNING, "reload-mirrors-late", NULL);
     config_unref(s->config);
     s->config = g_steal_pointer(&fresh);
     log_event(LOG_INFO, "reloaded", NULL);

@@ -35,6 +35,7 @@ static Mirrors *allocate(Config *config, Publisher *publisher, MirrorEventFunc f
     mirrors->events = mirror_events_new(MIRRORS_EVENTS, func, user);
     mirrors->views = g_ptr_array_new();
     g_mutex_init(&mirrors->lock);
+    g_cond_init(&mirrors->reloaded);
     g_mutex_init(&mirrors->reader_lock);
     return mirrors;
 }
@@ -165,8 +166,10 @@ void mirrors_free(Mirrors *mirrors)
     mirror_events_free(mirrors->events);
     g_ptr_array_unref(mirrors->views);
     g_clear_pointer(&mirrors->config, config_unref);
+    g_clear_pointer(&mirrors->late_config, config_unref);
     g_free(mirrors->space.reason);
     g_mutex_clear(&mirrors->lock);
+    g_cond_clear(&mirrors->reloaded);
     g_mutex_clear(&mirrors->reader_lock);
     g_free(mirrors->program);
     g_free(mirrors->store_dir);
@@ -178,6 +181,7 @@ void mirrors_free(Mirrors *mirrors)
 typedef struct {
     Mirrors *mirrors;
     Config *config; /* of a reload */
+    guint64 number; /* of a reload */
     char *source;   /* of a wish; NULL: all */
     ScheduleWish wish;
 } Order;
@@ -192,9 +196,8 @@ static void order_free(Order *order)
 static void on_reload(gpointer data, gboolean cancelled)
 {
     Order *order = data;
-    g_autoptr(GError) error = NULL;
-    if (!cancelled && !mirrors_use_config(order->mirrors, order->config, /* at_start= */ FALSE, &error))
-        mirrors_log(order->mirrors, TRUE, "mirror-reload", NULL, error->message);
+    if (!cancelled)
+        mirrors_take_reload(order->mirrors, order->config, order->number);
     order_free(order);
 }
 
@@ -203,10 +206,25 @@ void mirrors_reload(Mirrors *mirrors, Config *config)
     Order *order = g_new0(Order, 1);
     order->mirrors = mirrors;
     order->config = config_ref(config);
+    g_mutex_lock(&mirrors->lock);
+    order->number = ++mirrors->reloads_sent;
+    g_mutex_unlock(&mirrors->lock);
     if (mirrors->thread != NULL)
         mailbox_post(mirrors->mailbox, on_reload, order);
     else
         on_reload(order, FALSE);
+}
+
+gboolean mirrors_wait_reloaded(Mirrors *mirrors, guint wait_ms)
+{
+    gint64 end_us = g_get_monotonic_time() + wait_ms * G_TIME_SPAN_MILLISECOND;
+    g_mutex_lock(&mirrors->lock);
+    gboolean in_time = TRUE;
+    while (mirrors->reloads_served < mirrors->reloads_sent && in_time)
+        in_time = g_cond_wait_until(&mirrors->reloaded, &mirrors->lock, end_us);
+    gboolean served = mirrors->reloads_served >= mirrors->reloads_sent;
+    g_mutex_unlock(&mirrors->lock);
+    return served;
 }
 
 static void on_wish(gpointer data, gboolean cancelled)

@@ -64,6 +64,8 @@ gboolean mirrors_run_once(Config *config, const MirrorsWish *wish, MirrorsEventF
 /* --- Any thread. Before mirrors_start they do their work at once, on the caller's thread. --- */
 
 void mirrors_reload(Mirrors *mirrors, Config *config);
+/* Waits until what the latest reload takes away is no longer served, at most `wait_ms`. FALSE: not yet. */
+gboolean mirrors_wait_reloaded(Mirrors *mirrors, guint wait_ms);
 
 /* Syncs soon, paused sources too when they are named. NOT_FOUND when there is no such source. *ret_ticket:
  * the number after which events of these syncs come (see mirrors_events_json). */

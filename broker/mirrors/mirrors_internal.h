@@ -19,6 +19,7 @@
 #define MIRRORS_OVERTIME_S 20      /* an agent so long past its deadline is killed */
 #define MIRRORS_FULL_WAIT_S 10     /* between looks at a full store */
 #define MIRRORS_COLLECT_WAIT_S 300 /* between collections of garbage */
+#define MIRRORS_RELOAD_WAIT_S 5    /* until a configuration that could not be taken is tried again */
 #define MIRRORS_COLLECT_SLACK_S 2  /* between the clocks of a sync and of the files that it makes */
 #define MIRRORS_AGENT_WAIT_MAX_S 60
 #define MIRRORS_DAMAGE_WAIT_S 3600 /* until the same release is fetched again once more */
@@ -86,7 +87,12 @@ struct Mirrors {
     guint64 served;      /* … and of the latest one that it is done with */
     gboolean publishing; /* the publisher has a job of ours */
     GQueue endings;      /* of MirrorEnding * */
-    GHashTable *damaged; /* hex digests that were fetched again → gint64 *: when */
+    Config *late_config; /* could not be taken into use yet, because mirror.db cannot be written; or NULL */
+    guint64 late_number;
+    gint64 late_after_us;  /* when it is tried again */
+    guint64 reload;        /* number of the latest reload that was taken into use … */
+    guint64 reload_change; /* … and of the latest change then */
+    GHashTable *damaged;   /* hex digests that were fetched again → gint64 *: when */
     gint64 collect_after_us;
     gboolean garbage; /* something was installed, or sources changed, since the last collection */
     gboolean stopping;
@@ -96,9 +102,11 @@ struct Mirrors {
     MirrorEvents *events; /* has its own lock */
 
     GMutex lock;
-    gboolean closed;      /* nobody answers any more */
-    Config *shown_config; /* the same as `config` */
-    GPtrArray *views;     /* of SourceView * */
+    gboolean closed; /* nobody answers any more */
+    GCond reloaded;
+    guint64 reloads_sent, reloads_served; /* what the latter takes away is no longer served */
+    Config *shown_config;                 /* the same as `config` */
+    GPtrArray *views;                     /* of SourceView * */
     StoreState space;
     gint64 agent_pid; /* 0: none runs */
     guint wishes_sent, wishes_open;
@@ -114,6 +122,8 @@ struct Mirrors {
 void mirrors_step(Mirrors *mirrors);
 /* Takes a configuration into use (a reference is taken). FALSE with the errors of mirror.db. */
 gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start, GError **error);
+/* Takes a reload into use, or tries it again later. */
+void mirrors_take_reload(Mirrors *mirrors, Config *config, guint64 number);
 /* Brings what others see up to date. */
 void mirrors_show(Mirrors *mirrors);
 /* Ends the turn without success, for reasons that are the agent's; kills the agent. */
@@ -133,6 +143,8 @@ gboolean mirrors_check(Mirrors *mirrors, GError **error);
 gboolean mirrors_apply(Mirrors *mirrors, GError **error);
 /* Takes changes (of MirroredPack *; taken over) and gives the publisher what it has not got yet. */
 void mirrors_publish(Mirrors *mirrors, GPtrArray *changes);
+/* Tells who waits for a reload when what it takes away is no longer served. */
+void mirrors_tell_reloaded(Mirrors *mirrors);
 /* Tells of the end of a sync once everything it brought is served. */
 void mirrors_tell_end(Mirrors *mirrors, const char *source, const MirrorEventEnd *end, gboolean wished);
 /* A release is damaged: away with it; the sources that had it are asked again. */

@@ -117,6 +117,16 @@ void mirrors_tell_end(Mirrors *mirrors, const char *source, const MirrorEventEnd
     tell_endings(mirrors);
 }
 
+void mirrors_tell_reloaded(Mirrors *mirrors)
+{
+    if (mirrors->served < mirrors->reload_change)
+        return;
+    g_mutex_lock(&mirrors->lock);
+    mirrors->reloads_served = mirrors->reload;
+    g_cond_broadcast(&mirrors->reloaded);
+    g_mutex_unlock(&mirrors->lock);
+}
+
 /* --- Publishing --- */
 
 static void give_changes(Mirrors *mirrors);
@@ -143,6 +153,7 @@ static void on_published(gpointer data, gboolean cancelled)
     handle_problems(mirrors, job->problems);
     give_changes(mirrors);
     tell_endings(mirrors);
+    mirrors_tell_reloaded(mirrors);
 }
 
 static void give_changes(Mirrors *mirrors)

@@ -200,6 +200,36 @@ gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start,
     return TRUE;
 }
 
+/* Until it is taken, what it takes away is still served, and nothing is fetched by the old one. */
+void mirrors_take_reload(Mirrors *mirrors, Config *config, guint64 number)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) taken = config_ref(config);
+    g_clear_pointer(&mirrors->late_config, config_unref);
+    if (mirrors_use_config(mirrors, config, /* at_start= */ FALSE, &error)) {
+        mirrors->reload = number;
+        mirrors->reload_change = mirrors->change;
+        mirrors_tell_reloaded(mirrors);
+        return;
+    }
+    mirrors_log(mirrors, TRUE, "mirror-reload", NULL, error->message);
+    mirrors->late_config = g_steal_pointer(&taken);
+    mirrors->late_number = number;
+    mirrors->late_after_us = g_get_monotonic_time() + MIRRORS_RELOAD_WAIT_S * SECOND;
+}
+
+/* Returns how long there is nothing to try again. */
+static gint64 retry_reload(Mirrors *mirrors, gint64 now_us)
+{
+    if (mirrors->late_config == NULL)
+        return G_MAXINT64;
+    if (now_us < mirrors->late_after_us)
+        return mirrors->late_after_us - now_us;
+    g_autoptr(Config) config = config_ref(mirrors->late_config);
+    mirrors_take_reload(mirrors, config, mirrors->late_number);
+    return 0;
+}
+
 /* --- The end of a turn --- */
 
 static void turn_clear(MirrorTurn *turn)
@@ -517,7 +547,9 @@ void mirrors_step(Mirrors *mirrors)
 {
     gint64 now_us = g_get_monotonic_time();
     end_overdue(mirrors, now_us);
-    gint64 wait_us = look_who_is_due(mirrors, now_us);
+    gint64 late_us = retry_reload(mirrors, now_us);
+    gint64 wait_us = mirrors->late_config == NULL ? look_who_is_due(mirrors, now_us) : G_MAXINT64;
+    wait_us = MIN(wait_us, late_us);
     mirrors_collect_sometimes(mirrors, now_us);
     struct pollfd wait[2] = {
         {.fd = mailbox_fd(mirrors->mailbox), .events = POLLIN},

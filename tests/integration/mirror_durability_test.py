@@ -136,6 +136,22 @@ class Damage(mirror_world.MirrorTest):
         self.reload(include=["science/**"])
         self.wait_versions(self.broker, {"science/optics": "1.0.0"})
 
+    def test_private_once_reloaded(self):
+        """When the reload is said to be done, a source that became private, or went, is not seen for another instant."""
+        for turn in range(6):
+            self.reload(visibility="private" if turn % 2 == 0 else "public")
+            broker.wait_until(lambda: self.broker.log().count('"event":"reloaded"') == turn + 1, "the reload")
+            if turn % 2 == 0:
+                self.assertEqual(self.broker.versions(), {})
+                self.assertEqual(self.broker.get("/packs/history/rome/wiki/index.md").status, 404)
+            else:
+                self.wait_versions(self.broker, self.all())
+        self.broker.mirrors.clear()
+        self.broker.describe().signal(signal.SIGHUP)
+        broker.wait_until(lambda: self.broker.log().count('"event":"reloaded"') == 7, "the reload")
+        self.assertEqual(self.broker.versions(), {})
+        self.assertNotIn("reload-mirrors-late", self.broker.log())
+
     def test_policy_tightened_while_the_source_is_away(self):
         mirror_world.lay_pack(self.library.packs, "plain", "1.0.0")
         self.library.commit()
