@@ -218,6 +218,8 @@ static char *key_in(const char *reason)
 #define SIGN_AGAIN                                                                                           \
     "it was changed after it was signed; its publisher has to sign it again ('kontor pack sign')"
 
+#define MEND_AND_SIGN "its publisher has to mend and sign it again ('kontor pack lint', 'kontor pack sign')"
+
 /* By rule; "%s" stands for the key that the reason names. No other foreign text gets in here: people paste
  * it. */
 static const struct {
@@ -227,6 +229,8 @@ static const struct {
      "its publisher signs it ('kontor pack sign'), or 'signed: preferred' at the source takes it unsigned"},
     {"limits", "whoever keeps the source has to mend it; 'kontor pack lint' names what is too much"},
     {"untrusted", "'kontor trust add %s' takes packs of that key, once you know whose it is"},
+    {"form", MEND_AND_SIGN},
+    {"fingerprint", MEND_AND_SIGN},
     {"revoked", "nothing signed by that key is taken any more; its publisher has to sign with a new one"},
     {"expired", "its publisher signs with a valid key, or its entry in the trust list gets a later 'until'"},
     {"not-for-path", "if the publisher may have the path, add it to the 'paths' of %s in the trust list"},
@@ -241,6 +245,7 @@ static const struct {
     {"rollback",
      "what is held stays served; if the older one is meant, its publisher gives it a higher version"},
     {"conflict", "what is held stays served; its publisher has to give what has changed a higher version"},
+    {"withdrawn", "nothing: its publisher has withdrawn it, and nothing of it was here"},
     {"hijack", "what is held stays served; if the other publisher may have it, name the path in 'paths' of "
                "its entry in "
                "the trust list"},
@@ -257,8 +262,7 @@ char *pack_groups_remedy(const char *rule, const char *reason)
         }
     }
     if (text == NULL) {
-        text = g_string_new(
-            "whoever keeps the source has to mend it; 'kontor pack lint' finds what is wrong there");
+        text = g_string_new(MEND_AND_SIGN);
     }
     g_string_replace(text, "%s", key != NULL ? key : "KEY", /* limit= */ 1);
     return g_string_free(g_steal_pointer(&text), /* free_segment= */ FALSE);

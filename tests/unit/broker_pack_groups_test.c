@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "signing/release.h"
+
 static void hear(const char *text, gboolean bad, gpointer user)
 {
     g_string_append_printf(user, "%s%s\n", bad ? "! " : "", text);
@@ -107,6 +109,11 @@ static void test_remedies(void)
     for (guint i = 0; i < G_N_ELEMENTS(reasons); i++) {
         g_autofree char *text = pack_groups_remedy("untrusted", reasons[i]);
         g_assert_nonnull(strstr(text, "'kontor trust add KEY'"));
+    }
+    for (guint rule = ACCEPT_OK + 1; rule < ACCEPT_RULES; rule++) {
+        g_autofree char *text = pack_groups_remedy(accept_rule_name((AcceptRule)rule), "");
+        g_assert_null(strchr(text, '%'));
+        g_assert_cmpuint(strlen(text), <, 120);
     }
     g_autofree char *other = pack_groups_remedy("no-such-rule", "");
     g_assert_nonnull(strstr(other, "kontor pack lint"));
