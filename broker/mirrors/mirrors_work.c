@@ -179,8 +179,14 @@ gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start,
     g_autoptr(GPtrArray) changes = NULL;
     if (turn_is_outdated(mirrors, config))
         mirrors_abort(mirrors, SCHEDULE_CANCELLED, KONTOR_ERROR_CANCELLED, "the source was changed");
-    if (!tell_db(mirrors, config, &changes, error) || !tighten(mirrors, config, changes, error))
+    if (!tell_db(mirrors, config, &changes, error))
         return FALSE;
+    /* What is in mirror.db already is not told of again. */
+    if (!tighten(mirrors, config, changes, error)) {
+        if (!at_start)
+            mirrors_publish(mirrors, g_steal_pointer(&changes));
+        return FALSE;
+    }
     tell_schedule(mirrors, config, now_us);
     if (at_start && !restore_schedule(mirrors, config, now_us, error))
         return FALSE;

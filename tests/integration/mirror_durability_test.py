@@ -152,6 +152,16 @@ class Damage(mirror_world.MirrorTest):
         self.assertEqual(self.broker.versions(), {})
         self.assertNotIn("reload-mirrors-late", self.broker.log())
 
+    def test_reload_that_cannot_be_stored_yet(self):
+        """A reload for which mirror.db cannot be written is not forgotten."""
+        with contextlib.closing(sqlite3.connect(self.store / "mirror.db", isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            self.broker.mirrors.clear()
+            self.broker.describe().signal(signal.SIGHUP)
+            broker.wait_until(lambda: '"event":"mirror-reload"' in self.broker.log(), "the reload to fail")
+            self.assertEqual(self.broker.versions(), self.all())
+        self.wait_versions(self.broker, {})
+
     def test_policy_tightened_while_the_source_is_away(self):
         mirror_world.lay_pack(self.library.packs, "plain", "1.0.0")
         self.library.commit()
