@@ -80,13 +80,14 @@
 #define LIMIT_SOURCE_FAILURES 5                        /* in a row: marked, and tried once a day */
 #define LIMIT_SOURCE_BACKOFF_SECONDS (24 * 3600)
 #define LIMIT_SYNC_RESULTS 10000000 /* that one sync may report: what it says of each is kept */
-#define LIMIT_SHRINK_PERCENT 20    /* more gone at once (protocol): held until the operator confirms */
-#define LIMIT_RELEASES_KEPT 3      /* of every path, the served one included */
-#define LIMIT_MIRROR_HISTORY 10000 /* rows kept */
+#define LIMIT_SHRINK_PERCENT 20     /* more gone at once (protocol): held until the operator confirms */
+#define LIMIT_RELEASES_KEPT 3       /* of every path, the served one included */
+#define LIMIT_MIRROR_HISTORY 10000  /* rows kept */
 #define LIMIT_AGENT_LINE_BYTES (1024 * 1024)        /* one message between broker and agent */
 #define LIMIT_GIT_OBJECTS 20000000                  /* in one fetched pack */
 #define LIMIT_GIT_OBJECT_BYTES (256 * 1024 * 1024)  /* made of a delta */
 #define LIMIT_GIT_TREE_BYTES (16 * 1024 * 1024)     /* the listing of one directory */
+#define LIMIT_GIT_LISTINGS_BYTES (96 * 1024 * 1024) /* of directories that are looked into together */
 #define LIMIT_GIT_MEMORY_BYTES (1024 * 1024 * 1024) /* of libgit2, all together */
 #define LIMIT_GIT_REFS_BYTES (64 * 1024 * 1024)     /* what a server says about its branches and tags */
 #define LIMIT_GIT_COPY_PACKS 50 /* pack files of a bare copy; when there are more, small ones are joined */

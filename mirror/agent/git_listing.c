@@ -8,6 +8,7 @@
 
 struct GitListing {
     char *data;      /* the names of the entries point into it */
+    gsize len;       /* of data */
     GArray *entries; /* of GitEntry, sorted by name */
 };
 
@@ -97,6 +98,7 @@ GitListing *git_listing_read(const void *data, gsize len, GError **error)
     }
     g_autoptr(GitListing) listing = g_new0(GitListing, 1);
     listing->data = g_memdup2(data, len);
+    listing->len = len;
     listing->entries = g_array_new(FALSE, FALSE, sizeof(GitEntry));
     for (gsize pos = 0; pos < len;) {
         GitEntry entry;
@@ -128,6 +130,11 @@ void git_listing_free(GitListing *listing)
 guint git_listing_count(const GitListing *listing)
 {
     return listing->entries->len;
+}
+
+gsize git_listing_bytes(const GitListing *listing)
+{
+    return listing->len + listing->entries->len * sizeof(GitEntry);
 }
 
 const GitEntry *git_listing_at(const GitListing *listing, guint index)

@@ -48,6 +48,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(GitListing, git_listing_free)
 
 /* In the order of the bytes of the names, which is not quite git's own order. */
 guint git_listing_count(const GitListing *listing);
+/* What it takes of memory. */
+gsize git_listing_bytes(const GitListing *listing);
 const GitEntry *git_listing_at(const GitListing *listing, guint index);
 /* One of that name, or NULL. */
 const GitEntry *git_listing_find(const GitListing *listing, const char *name);

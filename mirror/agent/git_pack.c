@@ -14,7 +14,8 @@ typedef struct {
     GitObjects *objects;
     GitPack *pack;
     NameSet *names;
-    guint entries; /* so far, of any kind: a directory takes time, too */
+    guint entries;       /* so far, of any kind: a directory takes time, too */
+    gsize listing_bytes; /* of all its directories */
 } Lister;
 
 static void clear_file(gpointer data)
@@ -120,6 +121,12 @@ static gboolean list_directory(Lister *lister, const char *name, const GitId *id
     if (listing == NULL) {
         g_propagate_prefixed_error(error, g_steal_pointer(&cause), "%s: ", name);
         return FALSE;
+    }
+    lister->listing_bytes += git_listing_bytes(listing);
+    if (lister->listing_bytes > LIMIT_GIT_LISTINGS_BYTES) {
+        g_autofree char *what = g_strdup_printf(
+            "listing the directories of the pack takes more than %d bytes", LIMIT_GIT_LISTINGS_BYTES);
+        return refuse(lister, name, what);
     }
     for (guint i = 0; i < git_listing_count(listing) && lister->pack->refused == NULL; i++)
         if (!list_entry(lister, name, git_listing_at(listing, i), error))

@@ -7,11 +7,10 @@
 #include "schema/pack_path.h"
 #include "schema/text.h"
 
-enum { TIME_CHECK_DIRECTORIES = 64 };
-
 typedef struct {
     const GitWalkOptions *options;
     GitWalk *walk;
+    gsize listing_bytes; /* of the directories from the root to here */
 } Walker;
 
 /* --- Life cycle --- */
@@ -175,7 +174,8 @@ static gboolean count_directory(Walker *walker, GError **error)
                     LIMIT_SCAN_DIRECTORIES);
         return FALSE;
     }
-    if (directories % TIME_CHECK_DIRECTORIES != 0 || g_get_monotonic_time() < walker->options->deadline_us)
+    /* Every time: to read and sort a single one may take a good part of a second. */
+    if (g_get_monotonic_time() < walker->options->deadline_us)
         return TRUE;
     g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_BUSY,
                 "out of time after looking into %u directories; raise max_time to allow more", directories);
@@ -328,6 +328,25 @@ static gboolean look_at(GitObjects *objects, const char *path, const GitId *dire
     return place_of(objects, *ret_listing, path, ret_place, ret_half, error);
 }
 
+/* All listings from the root down to a directory are in memory together. */
+static gboolean hold_listings(Walker *walker, const char *path, gsize bytes, GError **error)
+{
+    walker->listing_bytes += bytes;
+    if (walker->listing_bytes <= LIMIT_GIT_LISTINGS_BYTES)
+        return TRUE;
+    g_autofree char *shown = text_for_message(path, strlen(path));
+    g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT,
+                "'%s' and the directories above it have so many entries that listing them takes more than %d "
+                "bytes",
+                shown, LIMIT_GIT_LISTINGS_BYTES);
+    return FALSE;
+}
+
+static gsize bytes_of(const GitListing *listing)
+{
+    return listing != NULL ? git_listing_bytes(listing) : 0;
+}
+
 /* The depth is bounded by that of a path, which unusable_name checks. */
 static gboolean walk_directory(Walker *walker, const char *path, const GitId *older, const GitId *newer,
                                GError **error)
@@ -346,8 +365,13 @@ static gboolean walk_directory(Walker *walker, const char *path, const GitId *ol
     if (!look_at(objects, path, newer, &new_listing, &new_place, &new_half, error))
         return FALSE;
     walker->walk->halves += new_half ? 1 : 0;
-    return compare_places(walker, path, old_place, g_steal_pointer(&new_place), error) &&
-           walk_children(walker, path, old_listing, new_listing, error);
+    gsize bytes = bytes_of(old_listing) + bytes_of(new_listing);
+    if (!hold_listings(walker, path, bytes, error) ||
+        !compare_places(walker, path, old_place, g_steal_pointer(&new_place), error) ||
+        !walk_children(walker, path, old_listing, new_listing, error))
+        return FALSE;
+    walker->listing_bytes -= bytes;
+    return TRUE;
 }
 
 GitWalk *git_walk(const GitWalkOptions *options, GError **error)
@@ -355,7 +379,7 @@ GitWalk *git_walk(const GitWalkOptions *options, GError **error)
     g_autoptr(GitWalk) walk = g_new0(GitWalk, 1);
     walk->places = g_ptr_array_new_with_free_func((GDestroyNotify)git_place_free);
     walk->gone = g_ptr_array_new_with_free_func(g_free);
-    Walker walker = {options, walk};
+    Walker walker = {.options = options, .walk = walk};
     if (options->older != NULL && git_id_equal(options->older, options->newer))
         return g_steal_pointer(&walk);
     if (!walk_directory(&walker, options->prefix, options->older, options->newer, error))

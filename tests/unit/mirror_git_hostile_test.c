@@ -270,6 +270,35 @@ static void test_large_listing(void)
     expect_refusal(&world, "wiki/large: *");
 }
 
+/* Directories within one another, each with as many entries as one may have: all are in memory together. */
+static void test_deep_large_listings(void)
+{
+    g_auto(World) world;
+    world_init(&world);
+    g_autoptr(GByteArray) many = g_byte_array_new();
+    git_oid blob = world_blob(&world, "x");
+    git_oid tree = world_write(&world, "", 0, GIT_OBJECT_TREE);
+    for (guint i = 0; many->len <= LIMIT_GIT_TREE_BYTES - 100; i++) {
+        g_autofree char *name = g_strdup_printf("b%06x", i);
+        add_raw(many, "100644", name, &blob);
+    }
+    for (guint depth = 0; depth < 4; depth++) {
+        g_autoptr(GByteArray) raw = g_byte_array_new();
+        add_raw(raw, "40000", "a", &tree);
+        g_byte_array_append(raw, many->data, many->len);
+        tree = raw_tree(&world, raw);
+    }
+    world_put_pack(&world, "bad", "x");
+    world_add(&world, "bad/wiki/deep", 040000, tree);
+    expect_refusal(&world, "wiki/deep/a/a: listing the directories of the pack takes more than *");
+    world_add(&world, "deep", 040000, tree);
+    world_commit(&world);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(world_sync(&world, &error));
+    g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT);
+    g_assert_nonnull(strstr(error->message, "'deep/a/a' and the directories above it"));
+}
+
 /* `count` zero bytes as a loose object, a thousandth of that on disk. */
 static git_oid zeroes(World *world, gsize count)
 {
@@ -569,6 +598,7 @@ int main(int argc, char **argv)
     g_test_add_func("/git-hostile/tree-bomb", test_tree_bomb);
     g_test_add_func("/git-hostile/too-many-files", test_too_many_files);
     g_test_add_func("/git-hostile/large-listing", test_large_listing);
+    g_test_add_func("/git-hostile/deep-large-listings", test_deep_large_listings);
     g_test_add_func("/git-hostile/huge-file", test_huge_file);
     g_test_add_func("/git-hostile/large-manifest", test_large_manifest);
     g_test_add_func("/git-hostile/large-pack", test_large_pack);
