@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "schema/json_writer.h"
+#include "schema/scalar.h"
 
 struct DataDir {
     char *path;
@@ -99,8 +100,7 @@ static void write_address(JsonWriter *w, const char *key, const char *address)
 gboolean data_dir_write_endpoints(DataDir *dir, const char *const *listen, const char *const *tls,
                                   const char *api, GError **error)
 {
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *started_at = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *started_at = scalar_format_time(g_get_real_time() / G_USEC_PER_SEC);
     g_autoptr(GString) text = g_string_new(NULL);
     g_auto(JsonWriter) w;
     json_writer_init(&w, text, JSON_STYLE_PLAIN);

@@ -91,11 +91,12 @@ void json_write_array_end(JsonWriter *w)
 
 /* --- Strings --- */
 
+static const char HEX[] = "0123456789abcdef";
+
 static void append_unit(GString *out, guint unit)
 {
-    static const char hex[] = "0123456789abcdef";
     const char escape[6] = {
-        '\\', 'u', hex[unit >> 12 & 15], hex[unit >> 8 & 15], hex[unit >> 4 & 15], hex[unit & 15]};
+        '\\', 'u', HEX[unit >> 12 & 15], HEX[unit >> 8 & 15], HEX[unit >> 4 & 15], HEX[unit & 15]};
     g_string_append_len(out, escape, sizeof escape);
 }
 
@@ -268,4 +269,15 @@ void json_write_member_boolean(JsonWriter *w, const char *key, gboolean value)
 {
     json_write_key(w, key);
     json_write_boolean(w, value);
+}
+
+void json_write_member_hex(JsonWriter *w, const char *key, const guint8 *bytes, gsize len)
+{
+    g_autoptr(GString) text = g_string_sized_new(2 * len);
+    for (gsize i = 0; i < len; i++) {
+        g_string_append_c(text, HEX[bytes[i] >> 4]);
+        g_string_append_c(text, HEX[bytes[i] & 15]);
+    }
+    json_write_key(w, key);
+    json_write_string_len(w, text->str, text->len);
 }

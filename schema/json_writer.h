@@ -58,3 +58,5 @@ void json_write_raw(JsonWriter *w, const char *json, gsize len);
 void json_write_member_string(JsonWriter *w, const char *key, const char *value);
 void json_write_member_integer(JsonWriter *w, const char *key, gint64 value);
 void json_write_member_boolean(JsonWriter *w, const char *key, gboolean value);
+/* A string of lower-case hexadecimal digits. */
+void json_write_member_hex(JsonWriter *w, const char *key, const guint8 *bytes, gsize len);

@@ -293,22 +293,13 @@ ManifestSig *manifest_sig_parse(const void *data, gsize len, GError **error)
 
 /* --- Signed bytes --- */
 
-static void write_hash(JsonWriter *w, const char *key, const guint8 hash[MANIFEST_SIG_HASH_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    char hex[HASH_HEX_CHARS + 1] = {0};
-    for (guint i = 0; i < HASH_HEX_CHARS; i++)
-        hex[i] = digits[i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 0xf];
-    json_write_member_string(w, key, hex);
-}
-
 static void write_table(JsonWriter *w, const char *key, const GArray *table)
 {
     json_write_key(w, key);
     json_write_object_begin(w);
     for (guint i = 0; i < table->len; i++) {
         const ManifestSigEntry *entry = &g_array_index(table, ManifestSigEntry, i);
-        write_hash(w, entry->name, entry->sha256);
+        json_write_member_hex(w, entry->name, entry->sha256, MANIFEST_SIG_HASH_BYTES);
     }
     json_write_object_end(w);
 }
@@ -319,7 +310,7 @@ GBytes *manifest_sig_content_bytes(const guint8 manifest_sha256[MANIFEST_SIG_HAS
     g_auto(JsonWriter) w;
     json_writer_init(&w, out, JSON_STYLE_CANONICAL);
     json_write_object_begin(&w);
-    write_hash(&w, "manifest_sha256", manifest_sha256);
+    json_write_member_hex(&w, "manifest_sha256", manifest_sha256, MANIFEST_SIG_HASH_BYTES);
     write_table(&w, "pages", pages);
     json_write_object_end(&w);
     return g_string_free_to_bytes(out);
@@ -331,7 +322,7 @@ GBytes *manifest_sig_release_bytes(const ManifestSigRelease *release)
     g_auto(JsonWriter) w;
     json_writer_init(&w, out, JSON_STYLE_CANONICAL);
     json_write_object_begin(&w);
-    write_hash(&w, "content_sha256", release->content_sha256);
+    json_write_member_hex(&w, "content_sha256", release->content_sha256, MANIFEST_SIG_HASH_BYTES);
     write_table(&w, "files", release->files);
     json_write_member_string(&w, "path", release->path);
     json_write_member_string(&w, "published_at", release->published_at);

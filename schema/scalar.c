@@ -146,6 +146,12 @@ char *scalar_format_size(guint64 bytes)
     return format_with_unit(bytes, size_units, G_N_ELEMENTS(size_units));
 }
 
+char *scalar_format_time(gint64 unix_s)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(unix_s);
+    return time != NULL ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+}
+
 /* --- For messages --- */
 
 enum { NEAREST_CHARS_MAX = 40, NEAREST_DISTANCE_MAX = 2 };

@@ -27,10 +27,12 @@ gboolean scalar_parse_duration(const char *text, gint64 min_ms, gint64 max_ms, g
 /* `min` ≤ result ≤ `max`, in bytes. */
 gboolean scalar_parse_size(const char *text, guint64 min, guint64 max, guint64 *ret_bytes, GError **error);
 
-/* --- Printing: new strings in the largest unit that divides the value --- */
+/* --- Printing: new strings, quantities in the largest unit that divides the value --- */
 
 char *scalar_format_duration(gint64 ms);
 char *scalar_format_size(guint64 bytes);
+/* Unix seconds as "2026-05-01T12:00:00Z" (RFC 3339), a new string; NULL outside the years 1 to 9999. */
+char *scalar_format_time(gint64 unix_s);
 
 /* --- For messages --- */
 

@@ -6,6 +6,7 @@
 #include "schema/json_reader.h"
 #include "schema/json_writer.h"
 #include "schema/limits.h"
+#include "schema/scalar.h"
 #include "schema/text.h"
 #include "signing/trust_list.h"
 
@@ -357,10 +358,7 @@ const ReadToken *read_tokens_nth(const ReadTokens *tokens, guint index)
 
 char *read_tokens_time_print(gint64 time)
 {
-    if (time == G_MAXINT64)
-        return NULL;
-    g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(CLAMP(time, 0, TIME_MAX));
-    return g_date_time_format(date, "%Y-%m-%dT%H:%M:%SZ");
+    return time != G_MAXINT64 ? scalar_format_time(CLAMP(time, 0, TIME_MAX)) : NULL;
 }
 
 static void write_token(JsonWriter *w, const ReadToken *token)

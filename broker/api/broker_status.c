@@ -2,6 +2,7 @@
 #include "broker/api/broker_status.h"
 
 #include "schema/json_writer.h"
+#include "schema/scalar.h"
 #include "signing/note.h"
 
 /* Lists longer than this are cut; the counts tell. */
@@ -37,8 +38,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Places, places_clear)
 
 static void write_time(JsonWriter *writer, const char *key, gint64 real_us)
 {
-    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(real_us / G_USEC_PER_SEC);
-    g_autofree char *text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *text = scalar_format_time(real_us / G_USEC_PER_SEC);
     json_write_member_string(writer, key, text);
 }
 
@@ -212,13 +212,6 @@ static void write_signatures(JsonWriter *writer, const Snapshot *snapshot, const
     json_write_object_end(writer);
 }
 
-static void write_hash(JsonWriter *writer, const char *key, const guint8 *hash)
-{
-    char hex[SHA256_HEX_CHARS + 1];
-    hex_encode(hash, SHA256_BYTES, hex);
-    json_write_member_string(writer, key, hex);
-}
-
 /* "signature" is the rule that decided; "reason" says more when it was not "ok". */
 static void write_release(JsonWriter *writer, const CatalogPack *place)
 {
@@ -236,8 +229,8 @@ static void write_release(JsonWriter *writer, const CatalogPack *place)
         json_write_member_string(writer, "published_at", release->published_at);
     if (!release->has_digest)
         return;
-    write_hash(writer, "content_sha256", release->content_sha256);
-    write_hash(writer, "digest", release->digest);
+    json_write_member_hex(writer, "content_sha256", release->content_sha256, SHA256_BYTES);
+    json_write_member_hex(writer, "digest", release->digest, SHA256_BYTES);
 }
 
 static void write_pack(JsonWriter *writer, const CatalogPack *place)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "schema/scalar.h"
+
 typedef struct {
     guint64 number;
     char *json;
@@ -54,8 +56,7 @@ void mirror_events_free(MirrorEvents *events)
 
 void mirror_time_write(JsonWriter *writer, const char *key, gint64 time_s)
 {
-    g_autoptr(GDateTime) time = time_s > 0 ? g_date_time_new_from_unix_utc(time_s) : NULL;
-    g_autofree char *text = time != NULL ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+    g_autofree char *text = time_s > 0 ? scalar_format_time(time_s) : NULL;
     json_write_key(writer, key);
     if (text != NULL)
         json_write_string(writer, text);

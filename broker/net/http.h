@@ -76,9 +76,6 @@ typedef struct {
 const HttpRequest *http_exchange_request(const HttpExchange *exchange);
 /* The value of the first header of that name (compared without regard to case); FALSE if there is none. */
 gboolean http_request_header(const HttpRequest *request, const char *name, HttpSlice *ret);
-gpointer http_exchange_thread_user(const HttpExchange *exchange);
-/* The mailbox of the exchange's I/O thread: where workers send their results. */
-Mailbox *http_exchange_mailbox(const HttpExchange *exchange);
 /* Remembers the route for HttpDone. */
 void http_exchange_set_route(HttpExchange *exchange, guint route);
 /* Answers; the reply is not consumed (the exchange takes its own reference while it needs one). HEAD gets the

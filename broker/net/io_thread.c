@@ -64,16 +64,6 @@ const HttpRequest *http_exchange_request(const HttpExchange *exchange)
     return &exchange->request;
 }
 
-gpointer http_exchange_thread_user(const HttpExchange *exchange)
-{
-    return exchange->thread->thread_user;
-}
-
-Mailbox *http_exchange_mailbox(const HttpExchange *exchange)
-{
-    return exchange->thread->mailbox;
-}
-
 void http_exchange_set_route(HttpExchange *exchange, guint route)
 {
     exchange->route = route;

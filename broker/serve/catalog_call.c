@@ -37,14 +37,12 @@ static char *cursor_parse(const char *cursor)
 
 static void write_hash(JsonWriter *writer, const char *key, const guint8 *hash)
 {
-    char hex[SHA256_HEX_CHARS + 1];
-    json_write_key(writer, key);
-    if (hash == NULL) {
-        json_write_null(writer);
+    if (hash != NULL) {
+        json_write_member_hex(writer, key, hash, SHA256_BYTES);
         return;
     }
-    hex_encode(hash, SHA256_BYTES, hex);
-    json_write_string(writer, hex);
+    json_write_key(writer, key);
+    json_write_null(writer);
 }
 
 static void write_item(JsonWriter *writer, const CatalogPack *pack)

@@ -137,11 +137,6 @@ void serve_set_addresses(Serve *serve, const char *const *public_addresses, cons
     g_mutex_unlock(&serve->lock);
 }
 
-gboolean serve_is_ready(const Serve *serve)
-{
-    return publisher_is_ready(serve->publisher);
-}
-
 ServeThread *serve_thread_new(Serve *serve, guint index, Mailbox *mailbox, RelayShard *shard)
 {
     g_assert(index < serve->thread_count);

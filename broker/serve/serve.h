@@ -72,8 +72,6 @@ void serve_reload(Serve *serve, Config *config);
 /* What GET /v1/broker/status reports as addresses: "host:port" each, NULL-terminated; copied. Call when
  * everything listens. */
 void serve_set_addresses(Serve *serve, const char *const *public_addresses, const char *api_address);
-/* TRUE once catalog and index are up to date for the first time: what /readyz says. */
-gboolean serve_is_ready(const Serve *serve);
 
 /* --- I/O threads --- */
 

@@ -83,13 +83,6 @@ static void write_line(JsonWriter *writer, const char *key, const char *text)
     json_write_member_string(writer, key, line);
 }
 
-static void write_hash(JsonWriter *writer, const char *key, const guint8 *hash)
-{
-    char hex[SHA256_HEX_CHARS + 1];
-    hex_encode(hash, SHA256_BYTES, hex);
-    json_write_member_string(writer, key, hex);
-}
-
 static void write_progress(JsonWriter *writer, const SyncProgress *progress)
 {
     json_write_object_begin(writer);
@@ -107,8 +100,8 @@ static void write_progress(JsonWriter *writer, const SyncProgress *progress)
 static void write_pack(JsonWriter *writer, const MirroredPack *pack)
 {
     json_write_object_begin(writer);
-    write_hash(writer, "content_sha256", pack->content_sha256);
-    write_hash(writer, "digest", pack->digest);
+    json_write_member_hex(writer, "content_sha256", pack->content_sha256, SHA256_BYTES);
+    json_write_member_hex(writer, "digest", pack->digest, SHA256_BYTES);
     json_write_member_string(writer, "fingerprint", pack->fingerprint);
     write_count(writer, "installed_s", (guint64)pack->installed_s);
     write_line(writer, "origin", pack->origin);

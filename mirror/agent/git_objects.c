@@ -8,7 +8,6 @@
 #include "schema/text.h"
 
 struct GitObjects {
-    char *path;
     git_repository *repository;
     git_odb *odb;
 };
@@ -46,7 +45,6 @@ static void to_oid(const GitId *id, git_oid *ret)
 GitObjects *git_objects_open(const char *path, GError **error)
 {
     g_autoptr(GitObjects) objects = g_new0(GitObjects, 1);
-    objects->path = g_strdup(path);
     int code = git_repository_open_ext(&objects->repository, path, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
     if (code == 0)
         code = git_repository_odb(&objects->odb, objects->repository);
@@ -63,13 +61,7 @@ void git_objects_close(GitObjects *objects)
         return;
     git_odb_free(objects->odb);
     git_repository_free(objects->repository);
-    g_free(objects->path);
     g_free(objects);
-}
-
-const char *git_objects_path(const GitObjects *objects)
-{
-    return objects->path;
 }
 
 gboolean git_objects_has(GitObjects *objects, const GitId *id)

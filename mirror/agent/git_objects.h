@@ -20,7 +20,6 @@ typedef struct GitObjects GitObjects;
 GitObjects *git_objects_open(const char *path, GError **error);
 void git_objects_close(GitObjects *objects); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GitObjects, git_objects_close)
-const char *git_objects_path(const GitObjects *objects);
 
 gboolean git_objects_has(GitObjects *objects, const GitId *id);
 /* What a reference names ("refs/heads/main", "HEAD"), followed to a commit. NOT_FOUND when there is no such

@@ -37,7 +37,6 @@ struct Node {
 
 struct Catalog {
     gatomicrefcount refs;
-    guint64 generation;
     Node *root; /* never NULL */
 };
 
@@ -455,18 +454,17 @@ static Node *node_with_changes(const Node *base, const char *name, gsize name_le
 
 /* --- Catalogs --- */
 
-static Catalog *catalog_new(Node *root, guint64 generation)
+static Catalog *catalog_new(Node *root)
 {
     Catalog *catalog = g_new0(Catalog, 1);
     g_atomic_ref_count_init(&catalog->refs);
-    catalog->generation = generation;
     catalog->root = root;
     return catalog;
 }
 
 Catalog *catalog_new_empty(void)
 {
-    return catalog_new(node_new("", 0), 0);
+    return catalog_new(node_new("", 0));
 }
 
 Catalog *catalog_ref(Catalog *catalog)
@@ -514,14 +512,14 @@ Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *remo
     if (directories != NULL)
         add_directories(changes, known, directories);
     if (changes->len == 0)
-        return catalog_new(node_ref(base->root), base->generation + 1);
+        return catalog_new(node_ref(base->root));
     g_array_sort(changes, compare_changes);
     const Change *first = (const Change *)(gconstpointer)changes->data;
     ChangeRange all = {first, first + changes->len, 0};
     /* "" names the root, which is no place: such removals must not reach the descent. */
     while (all.begin < all.end && *all.begin->path == '\0')
         all.begin++;
-    return catalog_new(node_with_changes(base->root, "", 0, all), base->generation + 1);
+    return catalog_new(node_with_changes(base->root, "", 0, all));
 }
 
 /* --- Comparing --- */
@@ -534,17 +532,17 @@ typedef struct {
 /* The child of `to` that stands at `at` and that of `from` at `from_at`, whichever name comes first, both
  * when they have one name; steps on. */
 static void take_pair(const Node *from, guint *from_at, const Node *to, guint *to_at, const Node **ret_old,
-                      const Node **ret_new)
+                      const Node **ret_now)
 {
     const Node *old = from != NULL && *from_at < from->child_count ? from->children[*from_at] : NULL;
-    const Node *new = to != NULL && *to_at < to->child_count ? to->children[*to_at] : NULL;
+    const Node *now = to != NULL && *to_at < to->child_count ? to->children[*to_at] : NULL;
     int order = old == NULL   ? 1
-                : new == NULL ? -1
-                              : compare_slices(old->name, old->name_len, new->name, new->name_len);
+                : now == NULL ? -1
+                              : compare_slices(old->name, old->name_len, now->name, now->name_len);
     *ret_old = order <= 0 ? old : NULL;
-    *ret_new = order >= 0 ? new : NULL;
+    *ret_now = order >= 0 ? now : NULL;
     *from_at += *ret_old != NULL;
-    *to_at += *ret_new != NULL;
+    *to_at += *ret_now != NULL;
 }
 
 /* One of both may be NULL. Recursion is as deep as the tree: LIMIT_PATH_DEPTH. */
@@ -553,20 +551,20 @@ static void compare_nodes(const Node *from, const Node *to, Comparison *result)
     if (from == to)
         return;
     CatalogPack *old = from != NULL ? from->place : NULL;
-    CatalogPack *new = to != NULL ? to->place : NULL;
-    if (new != NULL && new != old)
-        g_ptr_array_add(result->upserts, new);
-    else if (new == NULL && old != NULL)
+    CatalogPack *now = to != NULL ? to->place : NULL;
+    if (now != NULL && now != old)
+        g_ptr_array_add(result->upserts, now);
+    else if (now == NULL && old != NULL)
         g_ptr_array_add(result->removals, old->path);
     if ((from != NULL && from->listed) != (to != NULL && to->listed))
         result->directories = TRUE;
     guint from_at = 0, to_at = 0;
     for (;;) {
-        const Node *old_child, *new_child;
-        take_pair(from, &from_at, to, &to_at, &old_child, &new_child);
-        if (old_child == NULL && new_child == NULL)
+        const Node *old_child, *now_child;
+        take_pair(from, &from_at, to, &to_at, &old_child, &now_child);
+        if (old_child == NULL && now_child == NULL)
             return;
-        compare_nodes(old_child, new_child, result);
+        compare_nodes(old_child, now_child, result);
     }
 }
 
@@ -583,11 +581,6 @@ void catalog_compare(const Catalog *from, const Catalog *to, GPtrArray *ret_upse
 gboolean catalog_is_same(const Catalog *a, const Catalog *b)
 {
     return a->root == b->root;
-}
-
-guint64 catalog_generation(const Catalog *catalog)
-{
-    return catalog->generation;
 }
 
 guint catalog_pack_count(const Catalog *catalog)

@@ -125,7 +125,7 @@ typedef struct Catalog Catalog;
 
 /* --- Life cycle --- */
 
-/* A catalog without packs, generation 0. */
+/* A catalog without packs. */
 Catalog *catalog_new_empty(void);
 Catalog *catalog_ref(Catalog *catalog);
 void catalog_unref(Catalog *catalog);
@@ -140,8 +140,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Catalog, catalog_unref)
 Catalog *catalog_with_changes(Catalog *base, GPtrArray *upserts, GPtrArray *removals, GPtrArray *directories);
 
 /* What has to be done to `from` to make it `to`: places of `to` that are other objects than those of `from`
- * (of CatalogPack *) and paths of places that are gone (of char *), both borrowed and added to the arrays, and
- * in *ret_directories whether the empty directories differ. What both share is not looked at, so that it
+ * (of CatalogPack *) and paths of places that are gone (of char *), both borrowed and added to the arrays,
+ * and in *ret_directories whether the empty directories differ. What both share is not looked at, so that it
  * costs what one catalog_with_changes did, or several did together. */
 void catalog_compare(const Catalog *from, const Catalog *to, GPtrArray *ret_upserts, GPtrArray *ret_removals,
                      gboolean *ret_directories);
@@ -150,7 +150,6 @@ void catalog_compare(const Catalog *from, const Catalog *to, GPtrArray *ret_upse
 
 /* TRUE when catalog_compare would find nothing because they share everything. */
 gboolean catalog_is_same(const Catalog *a, const Catalog *b);
-guint64 catalog_generation(const Catalog *catalog);
 /* Packs (is_pack) and the indexed rows and bytes of all of them. */
 guint catalog_pack_count(const Catalog *catalog);
 guint64 catalog_page_count(const Catalog *catalog);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "schema/limits.h"
+#include "schema/scalar.h"
 
 #define ORIGIN_TAIL "/catalog"
-#define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ"
 #define TIME_CHARS 20
 #define GENERATION_MAX ((G_GUINT64_CONSTANT(1) << 53) - 1)
 
@@ -19,9 +19,8 @@ gboolean catalog_view_is_valid(const char *view)
 
 static char *time_line(const char *key, gint64 time_s)
 {
-    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(time_s);
-    g_assert(time != NULL);
-    g_autofree char *text = g_date_time_format(time, TIME_FORMAT);
+    g_autofree char *text = scalar_format_time(time_s);
+    g_assert(text != NULL);
     return g_strconcat(key, " ", text, NULL);
 }
 
@@ -65,7 +64,7 @@ static gboolean read_time(const Checkpoint *body, const char *key, gint64 *ret)
     if (text == NULL || strlen(text) != TIME_CHARS)
         return FALSE;
     g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(text, NULL);
-    g_autofree char *again = time != NULL ? g_date_time_format(time, TIME_FORMAT) : NULL;
+    g_autofree char *again = time != NULL ? scalar_format_time(g_date_time_to_unix(time)) : NULL;
     if (again == NULL || strcmp(again, text) != 0)
         return FALSE;
     *ret = g_date_time_to_unix(time);

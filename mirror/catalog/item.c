@@ -127,19 +127,12 @@ int catalog_item_compare(const CatalogItem *a, const CatalogItem *b)
 
 /* --- Encoding --- */
 
-static void write_hash(JsonWriter *writer, const char *key, const guint8 hash[SHA256_BYTES])
-{
-    char hex[SHA256_HEX_CHARS + 1];
-    hex_encode(hash, SHA256_BYTES, hex);
-    json_write_member_string(writer, key, hex);
-}
-
 void catalog_item_write(const CatalogItem *item, JsonWriter *writer)
 {
     json_write_object_begin(writer);
     json_write_member_integer(writer, "bytes", (gint64)item->bytes);
-    write_hash(writer, "content_sha256", item->content_sha256);
-    write_hash(writer, "digest", item->digest);
+    json_write_member_hex(writer, "content_sha256", item->content_sha256, SHA256_BYTES);
+    json_write_member_hex(writer, "digest", item->digest, SHA256_BYTES);
     json_write_member_integer(writer, "pages", (gint64)item->pages);
     json_write_member_string(writer, "path", item->path);
     json_write_member_string(writer, "published_at", item->published_at);

@@ -123,11 +123,6 @@ void db_set_deadline(Db *db, gint64 deadline_us)
         sqlite3_progress_handler(db->handle, 0, NULL, NULL);
 }
 
-void db_interrupt(Db *db)
-{
-    sqlite3_interrupt(db->handle);
-}
-
 static gboolean check_deadline(Db *db, GError **error)
 {
     if (!deadline_passed(db))
@@ -334,11 +329,6 @@ gboolean db_column_is_null(DbStatement *statement, int column)
 gint64 db_last_rowid(Db *db)
 {
     return sqlite3_last_insert_rowid(db->handle);
-}
-
-guint db_changed_rows(Db *db)
-{
-    return (guint)sqlite3_changes(db->handle);
 }
 
 /* --- Transactions --- */

@@ -92,14 +92,10 @@ const void *db_column_blob(DbStatement *statement, int column, gsize *ret_len);
 gboolean db_column_is_null(DbStatement *statement, int column);
 
 gint64 db_last_rowid(Db *db);
-guint db_changed_rows(Db *db);
 
 /* Every statement that runs beyond `deadline_us` (g_get_monotonic_time) fails with BUSY; 0 removes the
  * deadline. */
 void db_set_deadline(Db *db, gint64 deadline_us);
-/* Makes what runs on the connection right now fail with CANCELLED. The only function that any thread may
- * call; the connection must stay open meanwhile. */
-void db_interrupt(Db *db);
 
 /* Whole-file integrity check: FALSE with CORRUPT naming the first finding. */
 gboolean db_check(Db *db, GError **error);

@@ -201,26 +201,6 @@ gboolean mirror_db_each(MirrorDb *mirror, const char *source, MirrorDbPackFunc f
     return TRUE;
 }
 
-gboolean mirror_db_count_refused(MirrorDb *mirror, gboolean only_public, guint64 ret[ACCEPT_RULES],
-                                 GError **error)
-{
-    memset(ret, 0, ACCEPT_RULES * sizeof ret[0]);
-    g_autoptr(DbStatement) statement = db_prepare(
-        mirror->db, "SELECT rule, count(*) FROM packs WHERE outcome = 2 AND is_private <= ? GROUP BY rule",
-        error);
-    if (statement == NULL)
-        return FALSE;
-    db_bind_integer(statement, 1, only_public ? 0 : 1);
-    for (gboolean row = TRUE; row;) {
-        if (!db_step(statement, &row, error))
-            return FALSE;
-        if (row)
-            ret[mirror_rule_of_name(db_column_text(statement, 0))] = (guint64)db_column_integer(statement, 1);
-    }
-    ret[ACCEPT_OK] = 0; /* names that this program does not know */
-    return TRUE;
-}
-
 /* --- Reachability --- */
 
 static void add_digest(DbStatement *statement, int column, GHashTable *digests)

@@ -136,6 +136,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SourceRecord, source_record_clear)
 
 /* A source that is not known has a record without anything but its name and epoch 1. */
 gboolean mirror_db_source(MirrorDb *db, const char *source, SourceRecord *ret, GError **error);
+/* The same without packs_served, packs_refused and packs_gone, which must be counted: for every sync. */
+gboolean mirror_db_source_state(MirrorDb *db, const char *source, SourceRecord *ret, GError **error);
 gboolean mirror_db_has_source(MirrorDb *db, const char *source, gboolean *ret, GError **error);
 /* Tells which sources there are (names, NULL-terminated; `origins` are texts that identify where each fetches
  * from and for whom, so that one which becomes private begins anew). Forgets those that are gone, and what is
@@ -154,8 +156,6 @@ gboolean mirror_db_tighten(MirrorDb *db, const char *source, PackPolicy policy, 
 /* kind "" clears it. */
 gboolean mirror_db_set_alarm(MirrorDb *db, const char *source, const char *kind, const char *reason,
                              gint64 now_s, GError **error);
-/* Makes the next sync look at everything again (on the operator's wish). What it knows it still knows. */
-gboolean mirror_db_forget_state(MirrorDb *db, const char *source, GError **error);
 /* A release is damaged or missing in the release store: it is no longer served, and every source that brought
  * it is asked for it again. `ret_changes` as above. */
 gboolean mirror_db_damaged(MirrorDb *db, const guint8 digest[SHA256_BYTES], GPtrArray **ret_changes,
@@ -171,9 +171,6 @@ typedef gboolean (*MirrorDbPackFunc)(const char *path, const char *identity, Syn
                                      AcceptRule rule, const char *reason, gint64 time_s, gpointer user);
 gboolean mirror_db_each(MirrorDb *db, const char *source, MirrorDbPackFunc func, gpointer user,
                         GError **error);
-/* Refusals of all public (or of all) sources by rule, into ret[ACCEPT_RULES]. */
-gboolean mirror_db_count_refused(MirrorDb *db, gboolean only_public, guint64 ret[ACCEPT_RULES],
-                                 GError **error);
 
 /* --- History: what happened, newest first; bounded (LIMIT_MIRROR_HISTORY rows, of one source a quarter of
  * that, so that none drives out the others) --- */

@@ -35,26 +35,17 @@ static void record_of_row(DbStatement *statement, const char *source, SourceReco
         .alarm_reason = g_strdup(db_column_text(statement, 7)),
         .epoch = (guint)MAX(db_column_integer(statement, 8), 1),
         .packs_seen = (guint)db_column_integer(statement, 9),
-        .packs_served = (guint)db_column_integer(statement, 10),
-        .packs_refused = (guint)db_column_integer(statement, 11),
-        .packs_gone = (guint)db_column_integer(statement, 12),
-        .unsettled = db_column_integer(statement, 13) != 0,
+        .unsettled = db_column_integer(statement, 10) != 0,
     };
 }
 
-gboolean mirror_db_source(MirrorDb *mirror, const char *source, SourceRecord *ret, GError **error)
+gboolean mirror_db_source_state(MirrorDb *mirror, const char *source, SourceRecord *ret, GError **error)
 {
     *ret = (SourceRecord){0};
     g_autoptr(DbStatement) statement = db_prepare(
         mirror->db,
         "SELECT state, policy_hash, last_try, last_ok, failures, last_error, alarm, alarm_reason, epoch,"
-        " packs_seen,"
-        " (SELECT count(*) FROM held WHERE source = ?1 AND served = 1),"
-        " (SELECT count(*) FROM packs WHERE source = ?1 AND outcome = 2),"
-        " (SELECT count(*) FROM packs JOIN held ON held.path = packs.path"
-        "  AND held.is_private = packs.is_private AND held.source = ?1 AND held.served = 1"
-        "  WHERE packs.source = ?1 AND packs.outcome = 3),"
-        " unsettled FROM sources WHERE name = ?1",
+        " packs_seen, unsettled FROM sources WHERE name = ?1",
         error);
     gboolean row = FALSE;
     if (statement == NULL)
@@ -63,6 +54,43 @@ gboolean mirror_db_source(MirrorDb *mirror, const char *source, SourceRecord *re
     if (!db_step(statement, &row, error))
         return FALSE;
     record_of_row(statement, source, ret);
+    return TRUE;
+}
+
+/* Without a hint SQLite, which knows no statistics, looks at all packs of the source. */
+static gboolean count_packs(MirrorDb *mirror, const char *source, SourceRecord *ret, GError **error)
+{
+    g_autoptr(DbStatement) statement =
+        db_prepare(mirror->db,
+                   "SELECT (SELECT count(*) FROM held WHERE source = ?1 AND served = 1),"
+                   " (SELECT count(*) FROM packs INDEXED BY packs_refused"
+                   "  WHERE source = ?1 AND outcome = 2),"
+                   " (SELECT count(*) FROM packs INDEXED BY packs_gone CROSS JOIN held"
+                   "  ON held.path = packs.path AND held.is_private = packs.is_private"
+                   "  AND held.source = ?1 AND held.served = 1"
+                   "  WHERE packs.source = ?1 AND packs.outcome = 3)",
+                   error);
+    gboolean row = FALSE;
+    if (statement == NULL)
+        return FALSE;
+    db_bind_text(statement, 1, source);
+    if (!db_step(statement, &row, error))
+        return FALSE;
+    ret->packs_served = (guint)db_column_integer(statement, 0);
+    ret->packs_refused = (guint)db_column_integer(statement, 1);
+    ret->packs_gone = (guint)db_column_integer(statement, 2);
+    return TRUE;
+}
+
+gboolean mirror_db_source(MirrorDb *mirror, const char *source, SourceRecord *ret, GError **error)
+{
+    g_auto(SourceRecord) record = {0};
+    *ret = (SourceRecord){0};
+    if (!mirror_db_source_state(mirror, source, &record, error) ||
+        !count_packs(mirror, source, &record, error))
+        return FALSE;
+    *ret = record;
+    record = (SourceRecord){0};
     return TRUE;
 }
 
@@ -131,7 +159,8 @@ static gboolean end_in_transaction(MirrorDb *mirror, const char *source, const S
 {
     g_auto(SourceRecord) before = {0};
     g_autofree char *problem = mirror_one_line(end->ok ? "" : end->error, MIRROR_REASON_BYTES);
-    return mirror_source_require(mirror, source, error) && mirror_db_source(mirror, source, &before, error) &&
+    return mirror_source_require(mirror, source, error) &&
+           mirror_db_source_state(mirror, source, &before, error) &&
            record_end(mirror, &before, end, problem, error) && put_end(mirror, source, end, problem, error) &&
            (end->state == NULL || put_state(mirror, source, end, error));
 }
@@ -180,7 +209,8 @@ gboolean mirror_db_set_alarm(MirrorDb *mirror, const char *source, const char *k
 {
     g_auto(SourceRecord) before = {0};
     g_autofree char *line = mirror_one_line(kind[0] != '\0' ? reason : "", MIRROR_REASON_BYTES);
-    if (!mirror_source_require(mirror, source, error) || !mirror_db_source(mirror, source, &before, error))
+    if (!mirror_source_require(mirror, source, error) ||
+        !mirror_db_source_state(mirror, source, &before, error))
         return FALSE;
     if (strcmp(before.alarm, kind) == 0 && strcmp(before.alarm_reason, line) == 0)
         return TRUE;
@@ -189,14 +219,6 @@ gboolean mirror_db_set_alarm(MirrorDb *mirror, const char *source, const char *k
                             record_alarm(mirror, &before, kind, line, now_s, error) &&
                                 put_alarm(mirror, source, kind, line, error),
                             error);
-}
-
-gboolean mirror_db_forget_state(MirrorDb *mirror, const char *source, GError **error)
-{
-    return mirror_db_begin(mirror, error) && mirror_db_finish(mirror,
-                                                              mirror_source_require(mirror, source, error) &&
-                                                                  mirror_source_forget(mirror, source, error),
-                                                              error);
 }
 
 /* --- Which sources there are --- */

@@ -19,6 +19,7 @@
 #include "schema/limits.h"
 #include "schema/manifest.h"
 #include "schema/manifest_sig.h"
+#include "schema/name_fold.h"
 #include "signing/hash.h"
 
 #include <stdatomic.h>
@@ -181,21 +182,12 @@ static gboolean read_signature(Reader *reader, GError **error)
     return TRUE;
 }
 
-/* Names that a file system without case, or one that composes accents, would take for one. */
-static char *folded_name(const char *name)
-{
-    if (g_str_is_ascii(name))
-        return g_ascii_strdown(name, -1);
-    g_autofree char *composed = g_utf8_normalize(name, -1, G_NORMALIZE_NFC);
-    return g_utf8_casefold(composed, -1);
-}
-
 static void warn_of_case_collisions(PackSurvey *survey)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < survey->files->len; i++) {
         const char *name = g_array_index(survey->files, CatalogFile, i).name;
-        char *folded = folded_name(name);
+        char *folded = name_fold(name);
         const char *other = g_hash_table_lookup(seen, folded);
         if (other == NULL) {
             g_hash_table_insert(seen, folded, (gpointer)(guintptr)name);

@@ -141,8 +141,6 @@ static HttpExchange *begin(World *world, HttpMethod method, const char *target, 
                            const char *body)
 {
     HttpExchange *exchange = fake_exchange_new(method, target, headers, body);
-    exchange->thread_user = world->thread;
-    exchange->mailbox = world->mailbox;
     serve_public_service()->request(exchange, world->thread);
     return exchange;
 }
@@ -553,8 +551,6 @@ static void test_metrics_and_log(World *world, gconstpointer data G_GNUC_UNUSED)
 static HttpExchange *ask_api(World *world, HttpMethod method, const char *target, const char *headers)
 {
     HttpExchange *exchange = fake_exchange_new(method, target, headers, NULL);
-    exchange->thread_user = world->thread;
-    exchange->mailbox = world->mailbox;
     serve_api_service()->request(exchange, world->thread);
     fake_exchange_wait(exchange, world->mailbox);
     return exchange;

@@ -17,8 +17,6 @@ struct HttpExchange {
     HttpRequest request;
     HttpHeader headers[FAKE_HEADERS_MAX];
     char *target, *header_text;
-    gpointer thread_user;
-    Mailbox *mailbox;
     guint route;
     HttpReply *reply; /* NULL until answered */
 };
@@ -26,16 +24,6 @@ struct HttpExchange {
 const HttpRequest *http_exchange_request(const HttpExchange *exchange)
 {
     return &exchange->request;
-}
-
-gpointer http_exchange_thread_user(const HttpExchange *exchange)
-{
-    return exchange->thread_user;
-}
-
-Mailbox *http_exchange_mailbox(const HttpExchange *exchange)
-{
-    return exchange->mailbox;
 }
 
 void http_exchange_set_route(HttpExchange *exchange, guint route)

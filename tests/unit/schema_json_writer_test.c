@@ -285,6 +285,21 @@ static void check_double(double value)
     }
 }
 
+static void test_hex(void)
+{
+    static const guint8 bytes[] = {0x00, 0x7f, 0x80, 0xff, 0x0a};
+    g_autoptr(GString) out = g_string_new(NULL);
+    {
+        g_auto(JsonWriter) w;
+        json_writer_init(&w, out, JSON_STYLE_CANONICAL);
+        json_write_object_begin(&w);
+        json_write_member_hex(&w, "all", bytes, sizeof bytes);
+        json_write_member_hex(&w, "none", bytes, 0);
+        json_write_object_end(&w);
+    }
+    g_assert_cmpstr(out->str, ==, "{\"all\":\"007f80ff0a\",\"none\":\"\"}");
+}
+
 static void test_doubles(void)
 {
     static const double edges[] = {0.0,
@@ -411,6 +426,7 @@ int main(int argc, char **argv)
     g_test_add_func("/schema/json-writer/plain-replaces-bad-bytes", test_plain_replaces_bad_bytes);
     g_test_add_func("/schema/json-writer/plain-document", test_plain_document);
     g_test_add_func("/schema/json-writer/integers", test_integers);
+    g_test_add_func("/schema/json-writer/hex", test_hex);
     g_test_add_func("/schema/json-writer/doubles", test_doubles);
     for (guint i = 0; i < G_N_ELEMENTS(misuses); i++)
         g_test_add_data_func(misuses[i].path, &misuses[i].misuse, test_misuse);

@@ -134,6 +134,27 @@ static void test_printing_reads_back(void)
     g_assert_cmpstr(uneven, ==, "90s");
 }
 
+static void test_time(void)
+{
+    static const struct {
+        gint64 unix_s;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00Z"},
+        {1777636800, "2026-05-01T12:00:00Z"},
+        {1709251199, "2024-02-29T23:59:59Z"},
+        {-1, "1969-12-31T23:59:59Z"},
+        {G_GINT64_CONSTANT(253402300799), "9999-12-31T23:59:59Z"},
+        {G_GINT64_CONSTANT(253402300800), NULL},
+        {G_MAXINT64, NULL},
+        {G_MININT64, NULL},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = scalar_format_time(cases[i].unix_s);
+        g_assert_cmpstr(text, ==, cases[i].text);
+    }
+}
+
 static void test_nearest(void)
 {
     static const char *const candidates[] = {"listen", "listen_tls", "limits", "log", "api", NULL};
@@ -155,6 +176,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scalar/duration", test_duration);
     g_test_add_func("/scalar/size", test_size);
     g_test_add_func("/scalar/printing-reads-back", test_printing_reads_back);
+    g_test_add_func("/scalar/time", test_time);
     g_test_add_func("/scalar/nearest", test_nearest);
     return g_test_run();
 }
