@@ -154,7 +154,7 @@ static gboolean restore_schedule(Mirrors *mirrors, const Config *config, gint64 
     for (guint i = 0; i < config->sources->len; i++) {
         const MirrorSource *source = g_ptr_array_index(config->sources, i);
         g_auto(SourceRecord) record = {0};
-        if (!mirror_db_source(mirrors->db, source->name, &record, error))
+        if (!mirror_db_source_state(mirrors->db, source->name, &record, error))
             return FALSE;
         if (record.last_try_s > 0 && (record.failures > 0 || *record.state != '\0'))
             schedule_restore(mirrors->schedule, source->name, (now_s - record.last_try_s) * SECOND,
@@ -281,7 +281,7 @@ static void clear_alarm(Mirrors *mirrors)
 {
     const char *source = mirrors->turn.source->name;
     g_auto(SourceRecord) record = {0};
-    if (mirrors->turn.has_alarm || !mirror_db_source(mirrors->db, source, &record, NULL) ||
+    if (mirrors->turn.has_alarm || !mirror_db_source_state(mirrors->db, source, &record, NULL) ||
         *record.alarm == '\0')
         return;
     mirror_db_set_alarm(mirrors->db, source, "", "", g_get_real_time() / G_USEC_PER_SEC, NULL);
@@ -357,7 +357,8 @@ static void on_alarm(Mirrors *mirrors, const AgentEvent *event)
     const MirrorSource *source = mirrors->turn.source;
     g_autoptr(GError) error = NULL;
     g_auto(SourceRecord) record = {0};
-    gboolean is_new = *event->alarm != '\0' && mirror_db_source(mirrors->db, source->name, &record, NULL) &&
+    gboolean is_new = *event->alarm != '\0' &&
+                      mirror_db_source_state(mirrors->db, source->name, &record, NULL) &&
                       strcmp(record.alarm, event->alarm) != 0;
     mirrors->turn.has_alarm = *event->alarm != '\0';
     if (!mirror_db_set_alarm(mirrors->db, source->name, event->alarm, event->reason,
@@ -506,7 +507,7 @@ static gboolean begin_turn(Mirrors *mirrors, const ScheduleTurn *due, gint64 now
 {
     g_auto(SourceRecord) record = {0};
     g_auto(AgentJob) job = {0};
-    if (!mirror_db_source(mirrors->db, due->name, &record, error) || !start_agent(mirrors, error))
+    if (!mirror_db_source_state(mirrors->db, due->name, &record, error) || !start_agent(mirrors, error))
         return FALSE;
     mirrors->turn = (MirrorTurn){.id = ++mirrors->jobs,
                                  .source = source_ref(mirrors_find_source(mirrors->config, due->name)),

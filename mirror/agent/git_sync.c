@@ -88,7 +88,7 @@ static void take_state(GitSync *sync)
     g_auto(SourceRecord) record = {0};
     if (!job->full && g_strcmp0(job->policy_hash, job->known_policy_hash) == 0)
         sync->has_state = git_state_read(job->state, &sync->state, NULL);
-    sync->unsettled = !mirror_db_source(job->db, job->source->name, &record, NULL) || record.unsettled;
+    sync->unsettled = !mirror_db_source_state(job->db, job->source->name, &record, NULL) || record.unsettled;
     sync->alarmed = g_strcmp0(record.alarm, "shrink") == 0;
 }
 

@@ -355,7 +355,7 @@ static void set_phase(Sync *sync, SyncPhase phase)
 static gboolean clear_alarm(const Sync *sync, GError **error)
 {
     g_auto(SourceRecord) record = {0};
-    if (!mirror_db_source(sync->job->db, sync->job->source->name, &record, error))
+    if (!mirror_db_source_state(sync->job->db, sync->job->source->name, &record, error))
         return FALSE;
     if (*record.alarm != '\0')
         intake_alarm(sync->intake, "", "");
