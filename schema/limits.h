@@ -91,7 +91,9 @@
 #define LIMIT_GIT_MEMORY_BYTES (1024 * 1024 * 1024) /* of libgit2, all together */
 #define LIMIT_GIT_REFS_BYTES (64 * 1024 * 1024)     /* what a server says about its branches and tags */
 #define LIMIT_GIT_COPY_PACKS 50 /* pack files of a bare copy; when there are more, small ones are joined */
-#define LIMIT_GIT_DISK_FREE_BYTES (128 * 1024 * 1024) /* left on the disk by a fetch */
+#define LIMIT_GIT_DISK_FREE_BYTES (128 * 1024 * 1024)   /* left on the disk by a fetch */
+#define LIMIT_STORE_DISK_FREE_BYTES (128 * 1024 * 1024) /* left on the disk by packs that are staged */
+#define LIMIT_STORE_DISK_CHECK_BYTES (4 * 1024 * 1024)  /* staged between two looks at it */
 #define LIMIT_GIT_CONNECT_SECONDS 10
 #define LIMIT_GIT_STALL_SECONDS 60 /* a server says nothing for so long while it makes a pack: given up */
 #define LIMIT_GIT_READ_BYTES (64 * 1024 * 1024) /* of packs read ahead of the one being staged */

@@ -20,7 +20,7 @@
 
 #define SIG "manifest.sig"
 #define MANIFEST "manifest.yaml"
-#define DISK_FULL_BYTES (64 * 1024 * 1024)
+#define DISK_FULL_BYTES (2 * LIMIT_STORE_DISK_FREE_BYTES) /* other packs may have gone since */
 
 struct PeerReleases {
     PeerReleasesOptions options;

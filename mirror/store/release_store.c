@@ -66,6 +66,8 @@ ReleaseStore *release_store_open(const char *directory, gboolean clean, GError *
     store->releases_dir = g_build_filename(directory, "releases", NULL);
     store->tmp_dir = g_build_filename(directory, "tmp", NULL);
     store->fd = store->releases_fd = store->tmp_fd = -1;
+    store->disk_free_min_bytes = LIMIT_STORE_DISK_FREE_BYTES;
+    store->unchecked_bytes = LIMIT_STORE_DISK_CHECK_BYTES;
     if (!open_all(store, error) || (clean && !release_store_clean(store, error)))
         return NULL;
     return g_steal_pointer(&store);
@@ -75,6 +77,12 @@ static void close_fd(int fd)
 {
     if (fd >= 0)
         close(fd);
+}
+
+void release_store_set_disk_free_min(ReleaseStore *store, guint64 bytes)
+{
+    store->disk_free_min_bytes = bytes;
+    store->unchecked_bytes = LIMIT_STORE_DISK_CHECK_BYTES;
 }
 
 void release_store_free(ReleaseStore *store)

@@ -35,6 +35,9 @@ gboolean release_store_clean(ReleaseStore *store, GError **error);
 
 /* --- Staging --- */
 
+/* How much stays free on the disk, instead of LIMIT_STORE_DISK_FREE_BYTES. For tests. */
+void release_store_set_disk_free_min(ReleaseStore *store, guint64 bytes);
+
 /* An empty pack to be filled. `path` is only for messages. */
 Staging *staging_new(ReleaseStore *store, const char *path, GError **error);
 /* Removes the staged files if they were not installed. NULL is fine. */
@@ -43,7 +46,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Staging, staging_free)
 /* Puts one file in; `name` is relative to the pack ("manifest.yaml", "manifest.sig", "wiki/…"). MALFORMED or
  * LIMIT (naming pack, file and rule) for a name that pack_path_check refuses, that has a segment beginning
  * with a dot, that is not of a pack, that collides with another one where case does not count, and for what
- * is beyond the limits of files, bytes per file and bytes per pack; IO, and LIMIT for a full disk. */
+ * is beyond the limits of files, bytes per file and bytes per pack; IO, and LIMIT for a disk that is full or
+ * would soon be: what else is written there, mirror.db for one, has a claim to the rest. */
 gboolean staging_add(Staging *staging, const char *name, const void *data, gsize len, GError **error);
 /* The same with a file of an installed release (hard link), if its bytes have that hash now: what is
  * installed may have been damaged, or come from a source that promised nothing. NOT_FOUND, CORRUPT or IO when

@@ -12,6 +12,8 @@ struct ReleaseStore {
     char *releases_dir; /* the same with /releases */
     char *tmp_dir;
     int fd, releases_fd, tmp_fd; /* these three, open; -1 while opening */
+    guint64 disk_free_min_bytes;
+    guint64 unchecked_bytes; /* staged since the disk was looked at */
 };
 
 /* A name for something new in tmp/. */

@@ -219,11 +219,31 @@ static gboolean set_file_error(const Staging *staging, const char *name, int err
     return kontor_error_set_errno(error, errno_value, "%s: %s", staging->label, shown);
 }
 
+/* Looks now and then only; a file takes more than its bytes, at least a block or two. */
+static gboolean check_disk(Staging *staging, gsize len, GError **error)
+{
+    enum { FILE_OVERHEAD_BYTES = 8192 };
+    ReleaseStore *store = staging->store;
+    StoreUsage usage = {0};
+    store->unchecked_bytes += len + FILE_OVERHEAD_BYTES;
+    if (store->unchecked_bytes < LIMIT_STORE_DISK_CHECK_BYTES)
+        return TRUE;
+    if (!release_store_space(store, &usage, error))
+        return FALSE;
+    if (usage.disk_free_bytes >= store->disk_free_min_bytes) {
+        store->unchecked_bytes = 0;
+        return TRUE;
+    }
+    g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT,
+                "store full: %" G_GUINT64_FORMAT " bytes left on the disk", usage.disk_free_bytes);
+    return FALSE;
+}
+
 gboolean staging_add(Staging *staging, const char *name, const void *data, gsize len, GError **error)
 {
     const char *base = NULL;
     if (!check_name(staging, name, error) || !check_size(staging, name, len, error) ||
-        !add_name(staging, name, error))
+        !check_disk(staging, len, error) || !add_name(staging, name, error))
         return FALSE;
     int folder_fd = folder_of(staging, name, &base);
     if (folder_fd < 0 || !write_file(folder_fd, base, data, len))

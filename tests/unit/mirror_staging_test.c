@@ -100,6 +100,24 @@ static void test_limits_of_sizes(void)
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT);
 }
 
+/* Before the disk is full, staging ends: others write there, too. */
+static void test_disk(void)
+{
+    g_auto(StoreWorld) world = {0};
+    store_world_init(&world);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Staging) staging = store_world_stage(&world);
+    release_store_set_disk_free_min(world.store, G_MAXUINT64);
+    for (guint i = 0; i < 2; i++) {
+        g_assert_false(staging_add(staging, "wiki/a.md", "x", 1, &error));
+        g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT);
+        g_assert_nonnull(strstr(error->message, "left on the disk"));
+        g_clear_error(&error);
+    }
+    release_store_set_disk_free_min(world.store, 0);
+    store_world_add(staging, "wiki/a.md", "x");
+}
+
 static void test_limit_of_files(void)
 {
     g_auto(StoreWorld) world = {0};
@@ -336,6 +354,7 @@ int main(int argc, char **argv)
     g_test_add_func("/staging/refused-names", test_refused_names);
     g_test_add_func("/staging/collisions", test_collisions);
     g_test_add_func("/staging/limits-of-sizes", test_limits_of_sizes);
+    g_test_add_func("/staging/disk", test_disk);
     g_test_add_func("/staging/limit-of-files", test_limit_of_files);
     g_test_add_func("/staging/write-fails", test_write_fails);
     g_test_add_func("/staging/install", test_install);
