@@ -27,6 +27,11 @@ static const struct {
     {"copies_failed", offsetof(Report, copies_failed)},
 };
 
+static gint64 *member_of(Report *report, guint index)
+{
+    return G_STRUCT_MEMBER_P(report, MEMBERS[index].offset);
+}
+
 static CliExit exit_of(const Report *report)
 {
     return report->failed + report->copies_failed == 0 ? CLI_OK : CLI_FAILURE;
@@ -58,9 +63,7 @@ static CliExit print_report(const Report *report, gboolean dry_run)
 static gboolean read_report(const JsonValue *root, Report *ret, GError **error)
 {
     for (guint i = 0; i < G_N_ELEMENTS(MEMBERS); i++) {
-        gint64 *to = G_STRUCT_MEMBER_P(ret, MEMBERS[i].offset);
-
-        if (!json_get_integer(root, MEMBERS[i].key, JSON_REQUIRED, 0, G_MAXINT64, to, error)) {
+        if (!json_get_integer(root, MEMBERS[i].key, JSON_REQUIRED, 0, G_MAXINT64, member_of(ret, i), error)) {
             return FALSE;
         }
     }
@@ -90,7 +93,7 @@ static CliExit ask_broker(CliClient *broker, gboolean dry_run, gboolean json)
 /* --- By ourselves --- */
 
 /* In the form of the broker's answer. */
-static void print_json(const Report *report, gboolean dry_run)
+static void print_json(Report *report, gboolean dry_run)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     {
@@ -100,7 +103,7 @@ static void print_json(const Report *report, gboolean dry_run)
         json_write_object_begin(&w);
         json_write_member_boolean(&w, "dry_run", dry_run);
         for (guint i = 0; i < G_N_ELEMENTS(MEMBERS); i++) {
-            json_write_member_integer(&w, MEMBERS[i].key, G_STRUCT_MEMBER(gint64, report, MEMBERS[i].offset));
+            json_write_member_integer(&w, MEMBERS[i].key, *member_of(report, i));
         }
         json_write_object_end(&w);
     }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Whose request it is. Addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. A socket's peer that
- * is a configured proxy may speak for somebody else through X-Forwarded-For; nobody else may. Pure but for
- * client_address_of_peer.
+ * is a configured proxy may speak for somebody else through X-Forwarded-For; nobody else may. Pure functions.
  */
 #pragma once
 

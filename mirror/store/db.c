@@ -43,15 +43,13 @@ struct DbStatement {
 
 /* --- Errors --- */
 
-static KontorErrorCode code_of_result(Db *db, int result)
+static KontorErrorCode code_of_result(int result)
 {
     switch (result & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_INTERRUPT: /* by on_progress */
         return KONTOR_ERROR_BUSY;
-    case SQLITE_INTERRUPT:
-        return db->deadline_us != 0 && g_get_monotonic_time() >= db->deadline_us ? KONTOR_ERROR_BUSY
-                                                                                 : KONTOR_ERROR_CANCELLED;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
@@ -79,11 +77,9 @@ static KontorErrorCode code_of_result(Db *db, int result)
  * failure. */
 static gboolean fail(Db *db, int result, GError **error)
 {
-    KontorErrorCode code = code_of_result(db, result);
-    const char *text = (result & 0xff) == SQLITE_INTERRUPT && code == KONTOR_ERROR_BUSY
-                           ? "the deadline passed"
-                           : sqlite3_errmsg(db->handle);
-    g_set_error(error, KONTOR_ERROR, code, "database '%s': %s%s%s", db->path, text,
+    const char *text =
+        (result & 0xff) == SQLITE_INTERRUPT ? "the deadline passed" : sqlite3_errmsg(db->handle);
+    g_set_error(error, KONTOR_ERROR, code_of_result(result), "database '%s': %s%s%s", db->path, text,
                 db->began_at != NULL ? ", in the transaction begun at " : "",
                 db->began_at != NULL ? db->began_at : "");
     return FALSE;

@@ -11,7 +11,7 @@
  * Errors: BUSY (locked beyond DB_BUSY_TIMEOUT_MS, or the deadline passed), CORRUPT (damaged, not ours, or
  * without the tables that its version promises), UNSUPPORTED (its schema is newer than this program, or older
  * and opened for reading), CONFLICT (a constraint of the schema), LIMIT (disk full, value too large),
- * CANCELLED (db_interrupt), NOT_FOUND and DENIED (the file itself), IO.
+ * CANCELLED (the transaction was undone by an earlier failure), NOT_FOUND and DENIED (the file itself), IO.
  */
 #pragma once
 
