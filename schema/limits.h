@@ -184,11 +184,14 @@
 #define LIMIT_FETCH_TOTAL_MS 30000  /* whole exchange; default of FetchOptions */
 #define LIMIT_FETCH_STALL_SECONDS                                                                            \
     15 /* without a single byte for so long: given up, whatever the total allows */
-#define LIMIT_PEER_ANSWER_MS 300000                /* one answer of a peer; slow lines are shared by many */
-#define LIMIT_PEER_ETAG_BYTES 256                  /* a longer tag is not sent back */
-#define LIMIT_PEER_ATTEMPTS 3                      /* to read a catalog that keeps changing */
-#define LIMIT_PEER_PACKS 32                        /* packs of one peer fetched at once */
-#define LIMIT_PEER_PACK_REQUESTS 64                /* requests of one pack under way */
+#define LIMIT_PEER_ANSWER_MS 300000 /* one answer of a peer; slow lines are shared by many */
+#define LIMIT_PEER_ETAG_BYTES 256   /* a longer tag is not sent back */
+#define LIMIT_PEER_CATALOG_BYTES (1024 * 1024 * 1024) /* of a peer's catalog, as read or as kept */
+#define LIMIT_PEER_MEMORY_BYTES (1024 * 1024 * 1024)  /* above it no catalog is kept in memory between syncs \
+                                                       */
+#define LIMIT_PEER_ATTEMPTS 3                         /* to read a catalog that keeps changing */
+#define LIMIT_PEER_PACKS 32                           /* packs of one peer fetched at once */
+#define LIMIT_PEER_PACK_REQUESTS 64                   /* requests of one pack under way */
 #define LIMIT_PEER_FAILURES 64                     /* packs in a row that cannot be fetched: the sync ends */
 #define LIMIT_PEER_RETRY_SECONDS 5                 /* until such a pack is tried again; doubles up to a day */
 #define LIMIT_TOKEN_BYTES 1024                     /* a token in a file */

@@ -14,7 +14,8 @@
 struct PeerClient {
     FetchPool *pool;
     const MirrorSource *source;
-    char *token; /* from secret_alloc; NULL: none */
+    char *token;          /* from secret_alloc; NULL: none */
+    guint64 catalog_left; /* bytes of it that may still come */
 };
 
 /* --- Life cycle --- */
@@ -72,10 +73,16 @@ gboolean peer_client_begin(PeerClient *client, const MirrorSource *source, gint6
     secret_free(g_steal_pointer(&client->token));
     fetch_pool_cancel(client->pool);
     fetch_pool_set_budget(client->pool, deadline_us, source->bytes_max);
+    client->catalog_left = LIMIT_PEER_CATALOG_BYTES;
     if (source->token_file == NULL)
         return TRUE;
     client->token = secret_alloc(LIMIT_TOKEN_BYTES + 2);
     return read_line(source->token_file, client->token, error);
+}
+
+void peer_client_set_catalog_max(PeerClient *client, guint64 bytes)
+{
+    client->catalog_left = bytes;
 }
 
 /* --- Asking --- */
@@ -105,6 +112,17 @@ GError *peer_client_status_error(const FetchAnswer *answer, const char *what)
     return status == 200 ? NULL : g_error_new(KONTOR_ERROR, (gint)code, "%s: answered %u", what, status);
 }
 
+/* All that comes is in memory in the end; a source's bytes may be more than that is good for. */
+static gboolean take_from_catalog(PeerClient *client, gsize bytes, GError **error)
+{
+    gboolean fits = bytes <= client->catalog_left;
+    client->catalog_left -= MIN(bytes, client->catalog_left);
+    if (!fits)
+        g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT, "%s: its catalog is larger than can be read",
+                    client->source->url);
+    return fits;
+}
+
 /* The body of a 200. `target` is the path below the peer's URL. */
 static GBytes *get(PeerClient *client, const char *target, gsize bytes_max, GError **error)
 {
@@ -119,7 +137,8 @@ static GBytes *get(PeerClient *client, const char *target, gsize bytes_max, GErr
     g_autofree char *what = g_strdup_printf("%s: %.40s", client->source->url, path);
     GError *problem = peer_client_status_error(answer, what);
     if (problem == NULL)
-        return g_bytes_ref(answer->body);
+        return take_from_catalog(client, g_bytes_get_size(answer->body), error) ? g_bytes_ref(answer->body)
+                                                                                : NULL;
     g_propagate_error(error, problem);
     return NULL;
 }

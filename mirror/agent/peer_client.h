@@ -28,6 +28,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PeerClient, peer_client_free)
 gboolean peer_client_begin(PeerClient *client, const MirrorSource *source, gint64 deadline_us,
                            GError **error);
 
+/* How much catalog one sync reads, instead of LIMIT_PEER_CATALOG_BYTES; until the next begin. For tests. */
+void peer_client_set_catalog_max(PeerClient *client, guint64 bytes);
+
 /* --- The catalog; blocking --- */
 
 typedef struct {
@@ -38,7 +41,7 @@ void peer_note_clear(PeerNote *note);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PeerNote, peer_note_clear)
 
 /* Errors of all of these: NOT_FOUND (404), DENIED (401, 403), BUSY (429, 5xx, time), MALFORMED (any other
- * status, or not of its form), and those of fetch_pool.h. */
+ * status, or not of its form), LIMIT (more than one sync reads), and those of fetch_pool.h. */
 
 /* `etag`: of the note that is known, or "". */
 gboolean peer_client_checkpoint(PeerClient *client, const char *etag, PeerNote *ret, GError **error);

@@ -43,7 +43,7 @@ void peer_catalog_clear(PeerCatalog *catalog)
 DigestTrie *peer_compare_known(const PeerCompare *compare, GError **error)
 {
     if (*compare->known == NULL)
-        *compare->known = peer_state_load(compare->state, error);
+        *compare->known = peer_state_load(compare->state, LIMIT_PEER_CATALOG_BYTES, error);
     return *compare->known;
 }
 

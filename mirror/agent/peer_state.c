@@ -242,8 +242,15 @@ static CatalogItem *item_of_columns(DbStatement *statement, int first, GError **
     return catalog_item_new(&info, error);
 }
 
-static gboolean read_items(PeerState *state, GPtrArray *items, GError **error)
+/* What it takes of memory, roughly. */
+static guint64 bytes_of_item(const CatalogItem *item)
 {
+    return sizeof *item + strlen(item->path) + strlen(item->version);
+}
+
+static gboolean read_items(PeerState *state, guint64 bytes_max, GPtrArray *items, GError **error)
+{
+    guint64 bytes = 0;
     g_autoptr(DbStatement) statement = db_prepare(
         state->db,
         "SELECT path, version, publisher, published_at, digest, content_sha256, pages, bytes FROM items",
@@ -256,18 +263,24 @@ static gboolean read_items(PeerState *state, GPtrArray *items, GError **error)
         if (item == NULL)
             return FALSE;
         g_ptr_array_add(items, item);
+        bytes += bytes_of_item(item);
+        if (bytes > bytes_max) {
+            g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT,
+                        "what is known of the peer takes more than %" G_GUINT64_FORMAT " bytes", bytes_max);
+            return FALSE;
+        }
         if (!db_step(statement, &row, error))
             return FALSE;
     }
     return TRUE;
 }
 
-DigestTrie *peer_state_load(PeerState *state, GError **error)
+DigestTrie *peer_state_load(PeerState *state, guint64 bytes_max, GError **error)
 {
     g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func((GDestroyNotify)catalog_item_unref);
     g_autoptr(GError) cause = NULL;
     g_autoptr(DigestTrie) empty = digest_trie_new_empty();
-    if (!read_items(state, items, &cause)) {
+    if (!read_items(state, bytes_max, items, &cause)) {
         /* What we wrote ourselves can be read. */
         if (g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_MALFORMED))
             cause->code = KONTOR_ERROR_CORRUPT;

@@ -61,9 +61,10 @@ gboolean peer_state_set_finished(PeerState *state, GError **error);
 
 /* --- Items --- */
 
-/* All items as a trie. CORRUPT when they do not have the root they should have. Costs the whole catalog: once
- * per process. */
-DigestTrie *peer_state_load(PeerState *state, GError **error);
+/* All items as a trie. CORRUPT when they do not have the root they should have, or more than `bytes_max`
+ * bytes together: who begins anew then meets the ceiling of what one sync reads. Costs the whole catalog:
+ * once per process. */
+DigestTrie *peer_state_load(PeerState *state, guint64 bytes_max, GError **error);
 
 typedef struct {
     const DigestTrie *before, *after; /* the known items, and what they become */

@@ -12,7 +12,9 @@
 #include "mirror/agent/peer_sync.h"
 
 #include <glib/gstdio.h>
+#include <malloc.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mirror/agent/peer_compare.h"
 #include "mirror/agent/peer_memory.h"
@@ -31,6 +33,7 @@ typedef struct {
 
 struct PeerSync {
     GHashTable *peers; /* name of the source → Peer */
+    guint64 memory_max;
 };
 
 /* One sync. */
@@ -63,6 +66,7 @@ PeerSync *peer_sync_new(void)
 {
     PeerSync *sync = g_new0(PeerSync, 1);
     sync->peers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, peer_free);
+    sync->memory_max = LIMIT_PEER_MEMORY_BYTES;
     return sync;
 }
 
@@ -480,13 +484,45 @@ static gboolean run_anyhow(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret
     return db_delete(path, error) && run_once(sync, job, ret_cost, ret, error);
 }
 
+static guint64 resident_bytes(void)
+{
+    g_autofree char *text = NULL;
+    guint64 pages = 0;
+    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL))
+        return 0;
+    g_auto(GStrv) words = g_strsplit(text, " ", 3);
+    if (words[0] == NULL || !g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXUINT32, &pages, NULL))
+        return 0;
+    return pages * (guint64)sysconf(_SC_PAGESIZE);
+}
+
+/* Every catalog in memory makes the next comparison cheap; too many large ones would end the process, and
+ * with it the syncs of others. */
+static void forget_catalogs(PeerSync *sync)
+{
+    GHashTableIter iter;
+    gpointer value;
+    if (resident_bytes() <= sync->memory_max)
+        return;
+    g_hash_table_iter_init(&iter, sync->peers);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_clear_pointer(&((Peer *)value)->known, digest_trie_unref);
+    malloc_trim(0);
+}
+
+void peer_sync_set_memory_max(PeerSync *sync, guint64 bytes)
+{
+    sync->memory_max = bytes;
+}
+
 gboolean peer_sync_run(PeerSync *sync, const SyncJob *job, PeerSyncCost *ret_cost, SyncDone *ret,
                        GError **error)
 {
     *ret_cost = (PeerSyncCost){0};
     *ret = (SyncDone){0};
-    if (run_anyhow(sync, job, ret_cost, ret, error))
-        return TRUE;
-    name_peer(job, error);
-    return FALSE;
+    gboolean done = run_anyhow(sync, job, ret_cost, ret, error);
+    if (!done)
+        name_peer(job, error);
+    forget_catalogs(sync);
+    return done;
 }

@@ -28,6 +28,10 @@ PeerSync *peer_sync_new(void);
 void peer_sync_free(PeerSync *sync); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PeerSync, peer_sync_free)
 
+/* So much may the process have in memory after a sync; above it all tries are dropped, and are read again
+ * from disk when they are needed. At first LIMIT_PEER_MEMORY_BYTES. */
+void peer_sync_set_memory_max(PeerSync *sync, guint64 bytes);
+
 /* What it took, for benchmarks and progress. */
 typedef struct {
     guint requests;

@@ -5,6 +5,7 @@
  */
 #include "peer_world.h"
 
+#include "mirror/agent/peer_client.h"
 #include "schema/limits.h"
 
 #include <glib/gstdio.h>
@@ -122,6 +123,46 @@ static void test_inside_of_packs(void)
     peer_world_assert_version(&world, "a", "1.0.0");
 }
 
+/* --- Memory --- */
+
+static void test_catalog_too_large(void)
+{
+    g_auto(PeerWorld) world;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PeerClient) client = peer_client_new();
+    static const char *const prefixes[] = {""};
+    g_auto(DigestView) view = {0};
+    peer_world_init(&world);
+    peer_put_many(&world, 20, "1.0.0", 1);
+    CatalogCheckpoint checkpoint = peer_checkpoint(&world);
+    g_assert_true(peer_client_begin(client, world.source, G_MAXINT64, &error));
+    TrieSource there = peer_client_trie(client, &checkpoint);
+    peer_client_set_catalog_max(client, 1000);
+    g_assert_false(there.views(there.user, prefixes, 1, &view, &error));
+    g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_LIMIT);
+    g_clear_error(&error);
+    g_assert_true(peer_client_begin(client, world.source, G_MAXINT64, &error));
+    g_assert_true(there.views(there.user, prefixes, 1, &view, &error));
+    g_assert_no_error(error);
+}
+
+/* Syncs end as they do otherwise when nothing is kept in memory between them. */
+static void test_no_memory_between_syncs(void)
+{
+    g_auto(PeerWorld) world;
+    peer_world_init(&world);
+    peer_sync_set_memory_max(world.sync, 0);
+    peer_put_many(&world, 3, "1.0.0", 1);
+    peer_world_sync_ok(&world);
+    peer_world_sync_ok(&world);
+    peer_put_many(&world, 1, "2.0.0", 1);
+    peer_remove(&world, "set/2");
+    world.prune = TRUE;
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_INSTALLED), ==, 1);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_GONE), ==, 1);
+}
+
 int main(int argc, char **argv)
 {
     g_unsetenv("http_proxy");
@@ -131,5 +172,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peer-reach/slow-404", test_slow_404);
     g_test_add_func("/peer-reach/damaged-base", test_damaged_base);
     g_test_add_func("/peer-reach/inside-of-packs", test_inside_of_packs);
+    g_test_add_func("/peer-reach/catalog-too-large", test_catalog_too_large);
+    g_test_add_func("/peer-reach/no-memory-between-syncs", test_no_memory_between_syncs);
     return g_test_run();
 }

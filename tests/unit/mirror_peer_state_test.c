@@ -103,7 +103,7 @@ static void test_reopened(Fixture *fixture, gconstpointer data)
         g_assert_cmpuint(record->wanted, ==, 2);
         g_assert_cmpstr(record->plan, ==, "policy");
         g_assert_cmpmem(record->root, SHA256_BYTES, digest_trie_digest(first), SHA256_BYTES);
-        g_autoptr(DigestTrie) loaded = peer_state_load(fixture->state, NULL);
+        g_autoptr(DigestTrie) loaded = peer_state_load(fixture->state, G_MAXUINT64, NULL);
         g_assert_cmpmem(digest_trie_digest(loaded), SHA256_BYTES, digest_trie_digest(first), SHA256_BYTES);
         reopen(fixture, "here");
     }
@@ -114,13 +114,16 @@ static void test_reopened(Fixture *fixture, gconstpointer data)
     g_assert_true(!record->has_seen && !record->forked && record->note == NULL);
     g_assert_cmpuint(record->generation, ==, 0);
     g_assert_cmpstr(record->name, ==, "north");
-    g_autoptr(DigestTrie) kept = peer_state_load(fixture->state, NULL);
+    g_autoptr(DigestTrie) kept = peer_state_load(fixture->state, G_MAXUINT64, NULL);
     g_assert_cmpuint(digest_trie_count(kept), ==, 100);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(peer_state_load(fixture->state, 100 * 100, &error));
+    g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT);
 
     reopen(fixture, "elsewhere");
     record = peer_state_record(fixture->state);
     g_assert_cmpstr(record->name, ==, "");
-    g_autoptr(DigestTrie) nothing = peer_state_load(fixture->state, NULL);
+    g_autoptr(DigestTrie) nothing = peer_state_load(fixture->state, G_MAXUINT64, NULL);
     g_assert_cmpuint(digest_trie_count(nothing), ==, 0);
 }
 
@@ -181,7 +184,7 @@ static void test_damage(Fixture *fixture, gconstpointer data)
         g_assert_no_error(error);
         g_assert_true(db_exec(db, "UPDATE items SET version = '6.6.6' WHERE path = 'set/1/pack-1'", &error));
     }
-    g_assert_null(peer_state_load(fixture->state, &error));
+    g_assert_null(peer_state_load(fixture->state, G_MAXUINT64, &error));
     g_assert_error(error, KONTOR_ERROR, KONTOR_ERROR_CORRUPT);
     g_clear_pointer(&fixture->state, peer_state_free);
     g_assert_true(
