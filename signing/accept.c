@@ -360,13 +360,6 @@ static void take_signer(Trial *trial)
     verdict->signer_name = g_strdup(name_of_signer(trial));
 }
 
-static void sha256_of_bytes(GBytes *bytes, guint8 ret[SHA256_BYTES])
-{
-    gsize len = 0;
-    const void *data = g_bytes_get_data(bytes, &len);
-    sha256(data, len, ret);
-}
-
 static void take_release(Trial *trial)
 {
     AcceptVerdict *verdict = trial->verdict;

@@ -48,6 +48,13 @@ void sha256(const void *data, gsize len, guint8 ret_digest[SHA256_BYTES])
         crypto_hash_sha256(ret_digest, data, len);
 }
 
+void sha256_of_bytes(GBytes *bytes, guint8 ret_digest[SHA256_BYTES])
+{
+    gsize len = 0;
+    const void *data = g_bytes_get_data(bytes, &len);
+    sha256(data, len, ret_digest);
+}
+
 void hex_encode(const guint8 *bytes, gsize len, char *ret)
 {
     static const char digits[] = "0123456789abcdef";

@@ -19,6 +19,7 @@ void signing_init(void);
 
 /* SHA-256 (FIPS 180-4) of `len` bytes. */
 void sha256(const void *data, gsize len, guint8 ret_digest[SHA256_BYTES]);
+void sha256_of_bytes(GBytes *bytes, guint8 ret_digest[SHA256_BYTES]);
 /* Lower-case hexadecimal, NUL-terminated: `ret` has 2·len + 1 bytes. */
 void hex_encode(const guint8 *bytes, gsize len, char *ret);
 /* Exactly `len` bytes from 2·len lower-case hexadecimal digits followed by NUL; FALSE otherwise. */

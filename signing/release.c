@@ -36,13 +36,6 @@ void pack_content_free(PackContent *content)
     g_free(content);
 }
 
-static void sha256_of_bytes(GBytes *bytes, guint8 ret[SHA256_BYTES])
-{
-    gsize len = 0;
-    const void *data = g_bytes_get_data(bytes, &len);
-    sha256(data, len, ret);
-}
-
 void pack_content_sha256(const PackContent *content, guint8 ret[SHA256_BYTES])
 {
     g_autoptr(GBytes) bytes = manifest_sig_content_bytes(content->manifest_sha256, content->pages);

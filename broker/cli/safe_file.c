@@ -13,6 +13,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "mirror/store/durable_file.h"
+
 static gboolean read_all(int fd, gsize bytes_max, char *buffer, gsize *ret_len)
 {
     gsize len = 0;
@@ -62,22 +64,6 @@ gboolean safe_file_read(const char *path, gsize bytes_max, char *buffer, gsize *
     return TRUE;
 }
 
-static gboolean write_all(int fd, const char *bytes, gsize len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-
-        if (n < 0 && errno != EINTR) {
-            return FALSE;
-        }
-        if (n > 0) {
-            bytes += n;
-            len -= (gsize)n;
-        }
-    }
-    return TRUE;
-}
-
 /* A durable file beside `path`, whose name is returned; NULL with an error. `like` (may be NULL) is whose
  * mode and owner it gets; a foreign owner may not be permitted and is then left. */
 static char *write_beside(const char *path, const char *bytes, gsize len, mode_t mode,
@@ -94,7 +80,7 @@ static char *write_beside(const char *path, const char *bytes, gsize len, mode_t
     if (like != NULL && fchown(fd, like->st_uid, like->st_gid) != 0) {
         g_debug("%s: owner not kept", path);
     }
-    good = fchmod(fd, mode) == 0 && write_all(fd, bytes, len) && fsync(fd) == 0;
+    good = fchmod(fd, mode) == 0 && durable_file_write(fd, bytes, len) && fsync(fd) == 0;
     if (!good) {
         kontor_error_set_errno(error, errno, "%s", path);
         unlink(name);

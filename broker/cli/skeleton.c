@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mirror/store/durable_file.h"
 #include "schema/limits.h"
 
 static const char configuration[] =
@@ -63,23 +64,6 @@ static const char configuration[] =
 
 /* --- Files --- */
 
-static gboolean write_all(int fd, const char *data, gsize len)
-{
-    while (len > 0) {
-        gssize done = write(fd, data, len);
-
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done < 0) {
-            return FALSE;
-        }
-        data += done;
-        len -= (gsize)done;
-    }
-    return TRUE;
-}
-
 /* Writes a new file; *ret_created is FALSE when one of that name existed. */
 static gboolean create_file(const char *path, const char *data, gsize len, gboolean *ret_created,
                             GError **error)
@@ -94,7 +78,7 @@ static gboolean create_file(const char *path, const char *data, gsize len, gbool
     if (fd < 0) {
         return kontor_error_set_errno(error, errno, "%s", path);
     }
-    good = write_all(fd, data, len);
+    good = durable_file_write(fd, data, len);
     if (!good) {
         kontor_error_set_errno(error, errno, "%s", path);
         unlink(path);

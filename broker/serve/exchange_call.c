@@ -24,7 +24,7 @@ static Resource *tagged_json(GString *json)
 {
     guint8 hash[SHA256_BYTES];
     g_autoptr(GBytes) body = g_string_free_to_bytes(json);
-    sha256(g_bytes_get_data(body, NULL), g_bytes_get_size(body), hash);
+    sha256_of_bytes(body, hash);
     return resource_new(&json_options, body, hash);
 }
 
@@ -37,7 +37,7 @@ static Resource *make_checkpoint(const FetchInput *input, GError **error)
     g_autoptr(GBytes) note = exchange_checkpoint(input->exchange, g_get_real_time() / G_USEC_PER_SEC, error);
     if (note == NULL)
         return NULL;
-    sha256(g_bytes_get_data(note, NULL), g_bytes_get_size(note), hash);
+    sha256_of_bytes(note, hash);
     return resource_new(&options, note, hash);
 }
 

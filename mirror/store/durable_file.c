@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static gboolean write_all(int fd, const char *data, gsize len)
+gboolean durable_file_write(int fd, const void *data, gsize len)
 {
+    const char *at = data;
     while (len > 0) {
-        gssize done = write(fd, data, len);
+        gssize done = write(fd, at, len);
         if (done < 0 && errno != EINTR)
             return FALSE;
-        data += done > 0 ? done : 0;
+        at += done > 0 ? done : 0;
         len -= done > 0 ? (gsize)done : 0;
     }
     return TRUE;
@@ -24,7 +25,7 @@ static gboolean write_temporary(int dir_fd, const char *name, const void *data, 
     int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
     if (fd < 0)
         return FALSE;
-    gboolean good = write_all(fd, data, len) && fsync(fd) == 0;
+    gboolean good = durable_file_write(fd, data, len) && fsync(fd) == 0;
     int saved = errno;
     if (close(fd) != 0 && good) {
         saved = errno;

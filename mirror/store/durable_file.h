@@ -13,3 +13,5 @@
 /* Makes `path` a file of these bytes with these permissions (less the umask). A symbolic link at `path` is
  * replaced, not followed. IO, DENIED, LIMIT and NOT_FOUND name the path; the old file is untouched then. */
 gboolean durable_file_replace(const char *path, const void *data, gsize len, guint mode, GError **error);
+/* Writes all bytes to a descriptor, in as many pieces as it takes; flushes nothing. FALSE with errno set. */
+gboolean durable_file_write(int fd, const void *data, gsize len);

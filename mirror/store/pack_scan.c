@@ -505,22 +505,15 @@ gboolean pack_file_is_text(const char *name)
     return FALSE;
 }
 
-static void hash_of_bytes(GBytes *bytes, guint8 ret[SHA256_BYTES])
-{
-    gsize len = 0;
-    const guint8 *data = g_bytes_get_data(bytes, &len);
-    sha256(data, len, ret);
-}
-
 GBytes *pack_file_served_form(const CatalogFile *file, GBytes *raw, guint8 ret_sha256[32],
                               gboolean *ret_mismatch)
 {
     g_autoptr(GBytes) folded = pack_file_is_text(file->name) ? text_fold_lines(raw) : g_bytes_ref(raw);
-    hash_of_bytes(folded, ret_sha256);
+    sha256_of_bytes(folded, ret_sha256);
     gboolean mismatch = file->has_signed_hash && memcmp(ret_sha256, file->signed_sha256, SHA256_BYTES) != 0;
     guint8 raw_sha256[SHA256_BYTES];
     if (mismatch && folded != raw) {
-        hash_of_bytes(raw, raw_sha256);
+        sha256_of_bytes(raw, raw_sha256);
         if (memcmp(raw_sha256, file->signed_sha256, SHA256_BYTES) == 0) {
             memcpy(ret_sha256, raw_sha256, SHA256_BYTES);
             g_clear_pointer(&folded, g_bytes_unref);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mirror/store/dir_tree.h"
+#include "mirror/store/durable_file.h"
 #include "mirror/store/pack_content.h"
 #include "mirror/store/pack_dir.h"
 #include "mirror/store/pack_place.h"
@@ -185,25 +186,12 @@ static int folder_of(Staging *staging, const char *name, const char **ret_base)
 
 /* --- Files --- */
 
-/* FALSE with errno set. */
-static gboolean write_all(int fd, const char *data, gsize len)
-{
-    while (len > 0) {
-        gssize done = write(fd, data, len);
-        if (done < 0 && errno != EINTR)
-            return FALSE;
-        data += done > 0 ? done : 0;
-        len -= done > 0 ? (gsize)done : 0;
-    }
-    return TRUE;
-}
-
 static gboolean write_file(int folder_fd, const char *base, const void *data, gsize len)
 {
     int fd = openat(folder_fd, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
     if (fd < 0)
         return FALSE;
-    gboolean good = write_all(fd, data, len);
+    gboolean good = durable_file_write(fd, data, len);
     int saved = errno;
     if (close(fd) != 0 && good) {
         saved = errno;
