@@ -215,11 +215,11 @@ guint64 mirror_events_write(MirrorEvents *events, guint64 after, guint limit, Js
 {
     guint written = 0;
     g_mutex_lock(&events->lock);
-    const GList *at = events->ring.head;
-    json_write_array_begin(writer);
     /* Who watches asks for the newest ones: look from the end. */
-    for (at = events->ring.tail; at != NULL && ((const Event *)at->data)->number > after;)
+    const GList *at = events->ring.tail;
+    while (at != NULL && ((const Event *)at->data)->number > after)
         at = at->prev;
+    json_write_array_begin(writer);
     for (at = at != NULL ? at->next : events->ring.head; at != NULL && written < limit; at = at->next) {
         const Event *event = at->data;
         json_write_raw(writer, event->json, strlen(event->json));
