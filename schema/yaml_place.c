@@ -16,11 +16,13 @@ const char *yaml_place_eol(const char *text)
 gsize yaml_place_line(const char *text, guint line)
 {
     const char *at = text;
-    for (; line > 1 && at != NULL; line--) {
-        at = strchr(at, '\n');
-        at = at != NULL ? at + 1 : NULL;
+    for (; line > 1; line--) {
+        const char *end = strchr(at, '\n');
+        if (end == NULL)
+            return strlen(text);
+        at = end + 1;
     }
-    return at != NULL ? (gsize)(at - text) : strlen(text);
+    return (gsize)(at - text);
 }
 
 /* Columns count characters; the byte order mark of the first line is none. */
