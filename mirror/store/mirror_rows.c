@@ -350,13 +350,3 @@ gboolean mirror_source_require(MirrorDb *mirror, const char *source, GError **er
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND, "there is no source '%s'", source);
     return there;
 }
-
-gboolean mirror_source_forget(MirrorDb *mirror, const char *source, GError **error)
-{
-    g_autoptr(DbStatement) statement =
-        db_prepare(mirror->db, "UPDATE sources SET state = '', epoch = epoch + 1 WHERE name = ?", error);
-    if (statement == NULL)
-        return FALSE;
-    db_bind_text(statement, 1, source);
-    return db_run(statement, error);
-}

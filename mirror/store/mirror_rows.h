@@ -74,7 +74,6 @@ gboolean mirror_pack_row_put(MirrorDb *mirror, const char *source, const SyncRes
 gboolean mirror_release_add(MirrorDb *mirror, const MirroredPack *pack, GError **error);
 /* NOT_FOUND when it is not there. */
 gboolean mirror_source_require(MirrorDb *mirror, const char *source, GError **error);
-gboolean mirror_source_forget(MirrorDb *mirror, const char *source, GError **error);
 
 /* --- History --- */
 
