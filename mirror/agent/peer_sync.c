@@ -169,7 +169,9 @@ static Peer *find_peer(PeerSync *sync, const SyncJob *job, GError **error)
 
 static gboolean looks_at_everything(const SyncJob *job, const PeerRecord *record)
 {
-    gboolean forgotten = *job->state == '\0' && record->finished;
+    /* mirror.db knows less than our own file: it is new, or was held to another configuration since. */
+    gboolean forgotten =
+        (*job->state == '\0' || g_strcmp0(job->known_policy_hash, job->policy_hash) != 0) && record->finished;
     return job->full || forgotten || strcmp(record->plan, job->policy_hash) != 0;
 }
 

@@ -46,6 +46,18 @@ static GPtrArray *unwanted_paths(const Tighten *tighten, GError **error)
     return g_steal_pointer(&paths);
 }
 
+/* Its state was made when it had them: by that alone a sync would not bring them again, should they be wanted
+ * again. */
+static gboolean doubt_state(const Tighten *tighten, GError **error)
+{
+    g_autoptr(DbStatement) statement =
+        db_prepare(tighten->mirror->db, "UPDATE sources SET policy_hash = '' WHERE name = ?", error);
+    if (statement == NULL)
+        return FALSE;
+    db_bind_text(statement, 1, tighten->source);
+    return db_run(statement, error);
+}
+
 static gboolean forget_unwanted(const Tighten *tighten, GError **error)
 {
     g_autoptr(GPtrArray) paths = unwanted_paths(tighten, error);
@@ -60,7 +72,7 @@ static gboolean forget_unwanted(const Tighten *tighten, GError **error)
         if (!db_run(statement, error))
             return FALSE;
     }
-    return paths != NULL;
+    return paths != NULL && (paths->len == 0 || doubt_state(tighten, error));
 }
 
 /* --- What is served of it --- */

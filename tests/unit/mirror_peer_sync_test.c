@@ -275,6 +275,39 @@ static void test_unsigned(void)
     g_assert_cmpuint(world.targets->len, ==, 1);
 }
 
+static gboolean wants_nothing(const char *path, gpointer user)
+{
+    (void)path;
+    (void)user;
+    return FALSE;
+}
+
+/* Taken out of the configuration and put in again before the next sync: the state is of the same policy, but
+ * no longer of what is held. */
+static void test_wanted_again(void)
+{
+    g_auto(PeerWorld) world;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) changes = NULL;
+    g_auto(SourceRecord) record = {0};
+    peer_world_init(&world);
+    peer_put_many(&world, 3, "1.0.0", 1);
+    peer_world_sync_ok(&world);
+    const SyncEnd end = {
+        .ok = TRUE, .state = world.state, .policy_hash = world.policy_hash, .packs_seen = 3, .now_s = 1};
+    g_assert_true(mirror_db_end(world.writer, "north", &end, &error));
+    g_assert_true(mirror_db_tighten(world.writer, "north", PACK_POLICY_REQUIRED, wants_nothing, NULL,
+                                    &changes, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(changes->len, ==, 3);
+    g_assert_true(mirror_db_source(world.reader, "north", &record, &error));
+    g_free(world.known_policy_hash);
+    world.known_policy_hash = g_strdup(record.policy_hash);
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_INSTALLED), ==, 3);
+    peer_world_assert_version(&world, "set/0", "1.0.0");
+}
+
 /* What nobody would accept costs nothing, or one small answer. */
 static void test_cheap_refusals(void)
 {
@@ -360,6 +393,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peer/lost-results", test_lost_results);
     g_test_add_func("/peer/other-source-first", test_other_source_first);
     g_test_add_func("/peer/unsigned", test_unsigned);
+    g_test_add_func("/peer/wanted-again", test_wanted_again);
     g_test_add_func("/peer/cheap-refusals", test_cheap_refusals);
     g_test_add_func("/peer/token", test_token);
     return g_test_run();
