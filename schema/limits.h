@@ -89,6 +89,8 @@
 #define LIMIT_GIT_TREE_BYTES (16 * 1024 * 1024)     /* the listing of one directory */
 #define LIMIT_GIT_LISTINGS_BYTES (96 * 1024 * 1024) /* of directories that are looked into together */
 #define LIMIT_GIT_MEMORY_BYTES (1024 * 1024 * 1024) /* of libgit2, all together */
+#define LIMIT_GIT_WINDOW_BYTES (32 * 1024 * 1024)   /* of a pack file that is mapped at once */
+#define LIMIT_GIT_MAPPED_BYTES (512 * 1024 * 1024)  /* of all pack files */
 #define LIMIT_GIT_REFS_BYTES (64 * 1024 * 1024)     /* what a server says about its branches and tags */
 #define LIMIT_GIT_COPY_PACKS 50 /* pack files of a bare copy; when there are more, small ones are joined */
 #define LIMIT_GIT_DISK_FREE_BYTES (128 * 1024 * 1024)   /* left on the disk by a fetch */
@@ -187,11 +189,12 @@
 #define LIMIT_PEER_ANSWER_MS 300000 /* one answer of a peer; slow lines are shared by many */
 #define LIMIT_PEER_ETAG_BYTES 256   /* a longer tag is not sent back */
 #define LIMIT_PEER_CATALOG_BYTES (1024 * 1024 * 1024) /* of a peer's catalog, as read or as kept */
-#define LIMIT_PEER_MEMORY_BYTES (1024 * 1024 * 1024)  /* above it no catalog is kept in memory between syncs \
-                                                       */
-#define LIMIT_PEER_ATTEMPTS 3                         /* to read a catalog that keeps changing */
-#define LIMIT_PEER_PACKS 32                           /* packs of one peer fetched at once */
-#define LIMIT_PEER_PACK_REQUESTS 64                   /* requests of one pack under way */
+#define LIMIT_PEER_MEMORY_BYTES                                                                              \
+    (1024 * 1024 * 1024)                           /* above it no catalog is kept in memory between syncs    \
+                                                    */
+#define LIMIT_PEER_ATTEMPTS 3                      /* to read a catalog that keeps changing */
+#define LIMIT_PEER_PACKS 32                        /* packs of one peer fetched at once */
+#define LIMIT_PEER_PACK_REQUESTS 64                /* requests of one pack under way */
 #define LIMIT_PEER_FAILURES 64                     /* packs in a row that cannot be fetched: the sync ends */
 #define LIMIT_PEER_RETRY_SECONDS 5                 /* until such a pack is tried again; doubles up to a day */
 #define LIMIT_TOKEN_BYTES 1024                     /* a token in a file */

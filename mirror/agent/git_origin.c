@@ -40,6 +40,10 @@ static void harden(void)
 #ifdef KONTOR_GIT_LIMITS_OBJECTS
     must(git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, (size_t)LIMIT_GIT_OBJECT_BYTES));
 #endif
+    /* Pack files are mapped into memory piece by piece: else a large one alone takes all addresses that the
+     * agent may have. */
+    must(git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, (size_t)LIMIT_GIT_WINDOW_BYTES));
+    must(git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)LIMIT_GIT_MAPPED_BYTES));
     must(git_libgit2_opts(GIT_OPT_ENABLE_STRICT_OBJECT_CREATION, 1));
     must(git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1));
 }

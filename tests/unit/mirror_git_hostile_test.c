@@ -485,6 +485,9 @@ static void test_memory(void)
     g_auto(World) world;
     world_init(&world);
     git_odb_object *object = NULL;
+    size_t mapped = 0;
+    g_assert_cmpint(git_libgit2_opts(GIT_OPT_GET_MWINDOW_MAPPED_LIMIT, &mapped), ==, 0);
+    g_assert_cmpuint(mapped, ==, LIMIT_GIT_MAPPED_BYTES);
     guint64 before = git_memory_used();
     git_oid small = world_blob(&world, "small");
     g_assert_cmpint(git_odb_read(&object, world.odb, &small), ==, 0);
