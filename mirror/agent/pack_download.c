@@ -49,12 +49,13 @@ static char *charset_of(const char *content_type)
 }
 
 /* The answer's text, encoded as UTF-8. An unknown charset counts as UTF-8. */
-static GBytes *text_of(const FetchAnswer *answer)
+static GBytes *text_of(const FetchAnswer *answer, gboolean strict)
 {
     g_autofree char *charset = charset_of(answer->content_type);
     gsize len = 0, converted_len = 0;
     const char *data = g_bytes_get_data(answer->body, &len);
-    gboolean is_utf8 = charset == NULL || strcmp(charset, "utf-8") == 0 || strcmp(charset, "utf8") == 0;
+    gboolean is_utf8 =
+        strict || charset == NULL || strcmp(charset, "utf-8") == 0 || strcmp(charset, "utf8") == 0;
 
     if (!is_utf8 && len > 0) {
         char *converted = g_convert(data, (gssize)len, "UTF-8", charset, NULL, &converted_len, NULL);
@@ -140,7 +141,7 @@ static FetchAnswer *ask(Download *download, const char *name, gsize bytes_max, G
     FetchOptions fetch_options = {
         .body_bytes_max = bytes_max,
         .total_timeout_ms = time_left_ms(download),
-        .redirects_max = options->no_redirects ? 0 : LIMIT_DOWNLOAD_REDIRECTS,
+        .redirects_max = options->strict ? 0 : LIMIT_DOWNLOAD_REDIRECTS,
         .direct = options->direct,
         .bearer = options->bearer,
         .ca_file = options->ca_file,
@@ -190,7 +191,7 @@ static GBytes *take_required(Download *download, const char *name, gsize bytes_m
         prefix_error(download, name, error);
         return NULL;
     }
-    text = text_of(answer);
+    text = text_of(answer, download->options->strict);
     return deliver(download, name, text, ret_sha256, error) ? g_steal_pointer(&text) : NULL;
 }
 
@@ -208,7 +209,7 @@ static gboolean take_optional(Download *download, const char *name, gboolean as_
     if (answer->status != 200) {
         return TRUE;
     }
-    bytes = as_text ? text_of(answer) : g_bytes_ref(answer->body);
+    bytes = as_text ? text_of(answer, download->options->strict) : g_bytes_ref(answer->body);
     if (!deliver(download, name, bytes, hash, error)) {
         return FALSE;
     }

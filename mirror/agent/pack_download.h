@@ -22,8 +22,10 @@ typedef struct {
     const char *ca_file;    /* as in FetchOptions */
     gboolean direct;        /* as in FetchOptions */
     const char *bearer;     /* as in FetchOptions */
-    gboolean no_redirects;  /* the broker says where to look next: an error, not a way to other hosts */
-    gint64 deadline_us;     /* monotonic; 0: LIMIT_DOWNLOAD_SECONDS from now */
+    /* Redirects are an error, and not a way to other hosts; texts are UTF-8, and no answer chooses which of
+     * the system's converters reads it. */
+    gboolean strict;
+    gint64 deadline_us; /* monotonic; 0: LIMIT_DOWNLOAD_SECONDS from now */
     /* Called with the size of every answer, whatever its status; FALSE with `error` ends the download. NULL:
      * nobody counts. */
     gboolean (*charge)(gsize bytes, gpointer user, GError **error);

@@ -552,7 +552,7 @@ static void download(Release *release)
                                    .ca_file = job->source->ca_file,
                                    .bearer = peer_client_token(owner->options.client),
                                    .direct = source_url_is_local(job->source->url),
-                                   .no_redirects = TRUE,
+                                   .strict = TRUE,
                                    .deadline_us = job->deadline_us,
                                    .charge = charge,
                                    .receive = receive,

@@ -51,6 +51,31 @@ static void test_redirects(void)
     }
 }
 
+/* --- Charsets --- */
+
+/* What is UTF-8 already is not read as something else because the answer says so. */
+static gboolean other_charset(PeerWorld *world, const char *target, PeerAnswer *answer)
+{
+    (void)world;
+    if (strcmp(target, "/packs/plain/wiki/concepts/a.md") != 0)
+        return FALSE;
+    const char *text = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-16\r\nContent-Length: "
+                       "4\r\n\r\nxyz\n";
+    answer->raw = g_bytes_new_static(text, strlen(text));
+    return TRUE;
+}
+
+static void test_charset(void)
+{
+    g_auto(PeerWorld) world;
+    PeerPackSpec spec = plain;
+    spec.text = "xyz\n";
+    world_with_plain(&world, &spec);
+    peer_bend(&world, other_charset);
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_INSTALLED), ==, 1);
+}
+
 /* --- The deadline --- */
 
 static gboolean slow_404(PeerWorld *world, const char *target, PeerAnswer *answer)
@@ -169,6 +194,7 @@ int main(int argc, char **argv)
     signing_init();
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/peer-reach/redirects", test_redirects);
+    g_test_add_func("/peer-reach/charset", test_charset);
     g_test_add_func("/peer-reach/slow-404", test_slow_404);
     g_test_add_func("/peer-reach/damaged-base", test_damaged_base);
     g_test_add_func("/peer-reach/inside-of-packs", test_inside_of_packs);
