@@ -90,7 +90,7 @@ static gpointer serve(gpointer data)
     (void)data;
     for (;;) {
         int fd = accept(stage.fd, NULL, NULL);
-        struct timeval patience = {.tv_sec = 1};
+        struct timeval patience = {.tv_usec = 50 * 1000}; /* both may wait for each other */
         if (fd < 0)
             return NULL;
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
