@@ -173,6 +173,38 @@ static gboolean turn_is_outdated(const Mirrors *mirrors, const Config *config)
            !same_rules(source, mirrors->turn.source);
 }
 
+static char *source_text(const MirrorSource *source)
+{
+    GString *text = g_string_new(NULL);
+    {
+        g_auto(JsonWriter) writer;
+        json_writer_init(&writer, text, JSON_STYLE_CANONICAL);
+        source_write(source, &writer);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static gboolean is_as_before(const MirrorSource *source, const MirrorSource *before)
+{
+    if (before == NULL)
+        return FALSE;
+    g_autofree char *now = source_text(source), *then = source_text(before);
+    return strcmp(now, then) == 0;
+}
+
+/* A new trust list, or a new description, may let in what was refused. A source that fails and is described
+ * as before would only fail again, and be thought to fail for longer than it does. */
+static void look_again(Mirrors *mirrors, const Config *before, const Config *config, gint64 now_us)
+{
+    for (guint i = 0; i < config->sources->len; i++) {
+        const MirrorSource *source = g_ptr_array_index(config->sources, i);
+        ScheduleView view = {0};
+        if (!schedule_view(mirrors->schedule, source->name, &view) || view.failures == 0 ||
+            !is_as_before(source, mirrors_find_source(before, source->name)))
+            schedule_soon(mirrors->schedule, source->name, now_us);
+    }
+}
+
 gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start, GError **error)
 {
     gint64 now_us = g_get_monotonic_time();
@@ -191,16 +223,13 @@ gboolean mirrors_use_config(Mirrors *mirrors, Config *config, gboolean at_start,
     if (at_start && !restore_schedule(mirrors, config, now_us, error))
         return FALSE;
     g_mutex_lock(&mirrors->lock);
-    config_ref(config);
-    g_clear_pointer(&mirrors->config, config_unref);
-    mirrors->config = mirrors->shown_config = config;
+    g_autoptr(Config) before = g_steal_pointer(&mirrors->config);
+    mirrors->config = mirrors->shown_config = config_ref(config);
     g_mutex_unlock(&mirrors->lock);
     if (!at_start) {
         mirrors_publish(mirrors, g_steal_pointer(&changes));
         mirrors->garbage = TRUE;
-        for (guint i = 0; i < config->sources->len; i++)
-            schedule_soon(mirrors->schedule,
-                          ((const MirrorSource *)g_ptr_array_index(config->sources, i))->name, now_us);
+        look_again(mirrors, before, config, now_us);
     }
     mirrors_show(mirrors);
     return TRUE;

@@ -235,6 +235,8 @@ static gboolean check_shrink(GitSync *sync, GError **error)
 /* A repository that never had a pack is most likely the wrong one. */
 static gboolean check_any(GitSync *sync, GError **error)
 {
+    gboolean at_root = *sync->job->source->path == '\0';
+    const char *quote = at_root ? "" : "'";
     if (sync->has > 0 || sync->had > 0 || sync->walk->places->len > 0)
         return TRUE;
     if (sync->walk->unwanted > 0)
@@ -242,8 +244,8 @@ static gboolean check_any(GitSync *sync, GError **error)
                     "has packs, but 'include' and 'exclude' leave none of them");
     else
         g_set_error(error, KONTOR_ERROR, KONTOR_ERROR_NOT_FOUND,
-                    "is no pack repository: no directory below '%s' has manifest.yaml and wiki/index.md",
-                    sync->job->source->path);
+                    "is no pack repository: no directory below %s%s%s has manifest.yaml and wiki/index.md",
+                    quote, at_root ? "its root" : sync->job->source->path, quote);
     return FALSE;
 }
 

@@ -176,6 +176,24 @@ class MirrorAgent(mirror_world.MirrorTest):
         north.start().wait_serving()
         self.assertEqual(north.source_status("lost")["state"], "failing")
 
+    def test_reload_counts_no_failures(self):
+        """A source that fails is not asked again because others come; once its own description changes it is."""
+        north = self.member("north").mirror("lost", f"file://{self.world.root}/nowhere", interval="1h").start().wait_serving()
+        broker.wait_until(lambda: north.source_status("lost")["failures"] == 1, "the first failure")
+        self.library.write("rome")
+        self.library.commit()
+        north.mirror("library", self.library)
+        for number in range(2, 6):
+            north.signal(signal.SIGHUP)
+            self.wait_versions(north, {"rome": f"{number - 1}.0.0"})
+            self.library.write("rome")
+            self.library.commit()
+        self.assertEqual(north.source_status("lost")["failures"], 1)
+        north.mirrors = []
+        north.mirror("lost", f"file://{self.world.root}/nowhere", interval="2h")
+        north.signal(signal.SIGHUP)
+        broker.wait_until(lambda: north.source_status("lost")["failures"] == 2, "another try")
+
     def test_silent_source_delays_nobody_for_long(self):
         """A source that never answers costs one turn at a time."""
         self.library.write("rome")

@@ -111,7 +111,7 @@ class Transports(mirror_world.MirrorTest):
         (other.root / "README.md").write_text("Not here.\n")
         self.goes_wrong(other.url, "the repository is empty")
         other.commit()
-        self.goes_wrong(other.url, "is no pack repository: no directory below '' has manifest.yaml and wiki/index.md")
+        self.goes_wrong(other.url, "is no pack repository: no directory below its root has manifest.yaml and wiki/index.md")
 
     # Over the network
 

@@ -382,9 +382,10 @@ static void test_no_packs(void)
     world_put_pack(&world, "raw/a", "x");
     world_put_pack(&world, "wiki/a", "x");
     world_commit(&world);
-    world_expect_failure(&world, KONTOR_ERROR_NOT_FOUND,
-                         "origin.git: is no pack repository: no directory below '' has manifest.yaml and "
-                         "wiki/index.md");
+    world_expect_failure(
+        &world, KONTOR_ERROR_NOT_FOUND,
+        "origin.git: is no pack repository: no directory below its root has manifest.yaml and "
+        "wiki/index.md");
     world_put_pack(&world, "a", "x");
     world_commit(&world);
     g_ptr_array_add(world.source->exclude, g_strdup("**"));
