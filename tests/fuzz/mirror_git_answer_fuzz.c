@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
+
 #define ADVERTISEMENT "application/x-git-upload-pack-advertisement"
 #define RESULT "application/x-git-upload-pack-result"
 
