@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 /* The input that is being played; the fetch and the server take turns, so that a lock is enough. */
 static struct {
     GMutex lock;
-    const char *data;
+    char *data; /* a copy: the server may still be at it when the fetch has given up */
     gsize size;
     gboolean http;
     guint connections; /* of this input */
@@ -142,10 +142,11 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
         begin();
         g_once_init_leave(&once, 1);
     }
-    if (size == 0)
+    if (size < 2)
         return 0;
     g_mutex_lock(&stage.lock);
-    stage.data = (const char *)data + 1;
+    g_free(stage.data);
+    stage.data = g_memdup2(data + 1, size - 1);
     stage.size = size - 1;
     stage.http = data[0] == 'h';
     stage.connections = 0;
