@@ -8,6 +8,12 @@
 
 enum { SSH_PORT = 22, SHA1_BYTES = 20 };
 
+/* An empty text may be NULL, to which nothing may be added, not even nothing. */
+static const char *end_of(const char *text, gsize len)
+{
+    return len > 0 ? text + len : text;
+}
+
 static void wipe_free(char *text)
 {
     if (text == NULL)
@@ -231,7 +237,7 @@ static void take_word(NetrcSearch *search, NetrcText *text, const char *word)
 
 gboolean git_netrc_find(const char *text, gsize len, const char *host, GitLogin *ret)
 {
-    NetrcText rest = {.at = text, .end = text + len};
+    NetrcText rest = {.at = text, .end = end_of(text, len)};
     NetrcSearch search = {.host = host};
     for (char *word; (word = next_word(&rest)) != NULL;) {
         take_word(&search, &rest, word);
@@ -389,7 +395,7 @@ HostKeyVerdict git_known_hosts_find(const char *text, gsize len, const char *hos
     g_autofree char *name = host_name(host, port);
     HostKeyVerdict verdict = HOST_KEY_UNKNOWN;
     HostLine line;
-    for (const char *at = text; next_host_line(&at, text + len, name, &line);) {
+    for (const char *at = text; next_host_line(&at, end_of(text, len), name, &line);) {
         gboolean same = has_key(&line, key, key_len);
         if (line.revoked && same)
             return HOST_KEY_REVOKED;
@@ -414,7 +420,7 @@ char *git_known_hosts_of(const char *text, gsize len, const char *host, guint po
     g_autofree char *name = host_name(host, port);
     GString *out = g_string_new(NULL);
     HostLine line;
-    for (const char *at = text; next_host_line(&at, text + len, name, &line);)
+    for (const char *at = text; next_host_line(&at, end_of(text, len), name, &line);)
         if (!line.revoked && is_base64(line.base64))
             g_string_append_printf(out, "%s %.*s %.*s\n", name, (int)line.kind.len, line.kind.text,
                                    (int)line.base64.len, line.base64.text);
