@@ -195,6 +195,7 @@
 #define LIMIT_PEER_ATTEMPTS 3                      /* to read a catalog that keeps changing */
 #define LIMIT_PEER_PACKS 32                        /* packs of one peer fetched at once */
 #define LIMIT_PEER_PACK_REQUESTS 64                /* requests of one pack under way */
+#define LIMIT_PEER_ASK_SHRUNK 64                   /* packs that are gone: asked about, sync not held */
 #define LIMIT_PEER_FAILURES 64                     /* packs in a row that cannot be fetched: the sync ends */
 #define LIMIT_PEER_RETRY_SECONDS 5                 /* until such a pack is tried again; doubles up to a day */
 #define LIMIT_TOKEN_BYTES 1024                     /* a token in a file */

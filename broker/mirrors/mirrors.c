@@ -61,8 +61,10 @@ static gboolean load_served(Mirrors *mirrors, GError **error)
     guint keep = MIN(mirrors->config->releases_kept, MIRROR_KEEP_MAX);
     g_autoptr(GPtrArray) served = mirror_db_served(mirrors->db, error);
     g_autoptr(GPtrArray) former = served != NULL ? mirror_db_former(mirrors->db, keep, error) : NULL;
-    if (former == NULL)
+    g_autoptr(GPtrArray) tombstones = former != NULL ? mirror_db_tombstones(mirrors->db, error) : NULL;
+    if (tombstones == NULL)
         return FALSE;
+    publisher_set_tombstones(mirrors->publisher, tombstones);
     publisher_set_mirrored(mirrors->publisher, g_steal_pointer(&served));
     publisher_set_former(mirrors->publisher, g_steal_pointer(&former));
     return TRUE;

@@ -185,3 +185,17 @@ Resource *content_publishers(const FetchInput *input, GError **error G_GNUC_UNUS
     }
     return content_json(json);
 }
+
+Resource *content_tombstone(const FetchInput *input, GError **error)
+{
+    static const ResourceOptions options = {
+        .content_type = "application/json", .compress = TRUE, .hashes = TRUE};
+    guint8 hash[SHA256_BYTES];
+    g_autoptr(GBytes) sig =
+        tombstones_find(publisher_tombstones(input->serve->publisher), input->snapshot->catalog,
+                        input->snapshot->root, input->path, error);
+    if (sig == NULL)
+        return NULL;
+    sha256(g_bytes_get_data(sig, NULL), g_bytes_get_size(sig), hash);
+    return resource_new(&options, sig, hash);
+}

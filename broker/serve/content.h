@@ -20,5 +20,9 @@ Resource *content_summaries(const FetchInput *input, GError **error);
 /* GET /publishers. */
 Resource *content_publishers(const FetchInput *input, GError **error);
 
+/* GET /catalog/tombstones/{pack}: the manifest.sig by which a public pack was withdrawn, whoever asks;
+ * NOT_FOUND when there is none. */
+Resource *content_tombstone(const FetchInput *input, GError **error);
+
 /* A JSON document that may be compressed and tagged; frees `json`. */
 Resource *content_json(GString *json);

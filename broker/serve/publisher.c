@@ -341,6 +341,7 @@ Publisher *publisher_new(Config *config, GPtrArray *tokens, TrustList *trust, Ac
     publisher->mirrored = mirrored_new();
     publisher->holdings = holdings_new();
     publisher->former = former_new();
+    publisher->tombstones = tombstones_new();
     return publisher;
 }
 
@@ -367,6 +368,7 @@ void publisher_free(Publisher *publisher)
     g_free(publisher->read_tokens_path);
     holdings_free(publisher->holdings);
     former_free(publisher->former);
+    tombstones_free(publisher->tombstones);
     g_clear_pointer(&publisher->waiting_former, g_ptr_array_unref);
     trust_list_unref(publisher->trust);
     g_mutex_clear(&publisher->lock);
@@ -419,6 +421,12 @@ void publisher_set_former(Publisher *publisher, GPtrArray *packs)
 {
     g_assert(publisher->index == NULL && publisher->waiting_former == NULL);
     publisher->waiting_former = packs;
+}
+
+void publisher_set_tombstones(Publisher *publisher, const GPtrArray *packs)
+{
+    for (guint i = 0; i < packs->len; i++)
+        tombstones_note(publisher->tombstones, g_ptr_array_index(packs, i));
 }
 
 void publisher_set_damage_func(Publisher *publisher, PublisherDamageFunc func, gpointer user)
@@ -493,4 +501,9 @@ Holdings *publisher_holdings(const Publisher *publisher)
 Former *publisher_former(const Publisher *publisher)
 {
     return publisher->former;
+}
+
+Tombstones *publisher_tombstones(const Publisher *publisher)
+{
+    return publisher->tombstones;
 }

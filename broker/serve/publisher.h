@@ -28,6 +28,7 @@
 #include "broker/search/search.h"
 #include "broker/serve/exchange_writer.h"
 #include "broker/serve/former.h"
+#include "broker/serve/tombstones.h"
 #include "broker/serve/views.h"
 #include "mirror/catalog/holdings.h"
 #include "mirror/store/mirror_db.h"
@@ -127,6 +128,9 @@ void publisher_set_mirrored(Publisher *publisher, GPtrArray *packs);
  * path; taken over). Once the broker is ready they can be had by hash; what is replaced later is added by
  * itself. Before publisher_start. */
 void publisher_set_former(Publisher *publisher, GPtrArray *packs);
+/* What was withdrawn from public paths (of MirroredPack *); what is withdrawn later is added by itself.
+ * Before publisher_start. */
+void publisher_set_tombstones(Publisher *publisher, const GPtrArray *packs);
 
 /* A change of what is mirrored. */
 typedef struct {
@@ -176,3 +180,5 @@ void publisher_info(Publisher *publisher, PublisherInfo *ret);
 /* What can be asked for by hash; lives as long as the publisher. */
 Holdings *publisher_holdings(const Publisher *publisher);
 Former *publisher_former(const Publisher *publisher);
+/* What was withdrawn; the same way. */
+Tombstones *publisher_tombstones(const Publisher *publisher);

@@ -27,6 +27,7 @@ struct Publisher {
     SearchIndex *index;
     Holdings *holdings;
     Former *former;
+    Tombstones *tombstones;
     /* Indexer only: */
     guint64 numbers;           /* given out */
     TrustList *trust;          /* for the next snapshot */

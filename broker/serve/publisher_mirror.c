@@ -82,8 +82,11 @@ static void give_up(Publisher *publisher, const MirroredPack *record, GPtrArray 
     const CatalogPack *old = mirrored_place(publisher->mirrored, record->path, record->is_private);
     if (old != NULL)
         g_ptr_array_add(gone, g_strdup(old->disk));
-    if (!record->is_private)
-        keep_former(publisher, record);
+    if (record->is_private)
+        return;
+    keep_former(publisher, record);
+    /* Before the pack goes from the catalog, so that whoever sees it gone can ask why. */
+    tombstones_note(publisher->tombstones, record);
 }
 
 static void note_time(Publisher *publisher)

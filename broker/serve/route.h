@@ -27,7 +27,8 @@ typedef enum {
     ROUTE_SIGNATURE,
     ROUTE_PUBLISHERS,
     ROUTE_CATALOG,
-    ROUTE_RELEASE, /* /catalog/releases/{digest} */
+    ROUTE_RELEASE,   /* /catalog/releases/{digest} */
+    ROUTE_TOMBSTONE, /* /catalog/tombstones/{pack} */
     ROUTE_CHECKPOINT,
     ROUTE_DIGEST, /* /catalog/digest and /catalog/digest/{prefixes} */
     ROUTE_CHANGES,
@@ -64,9 +65,9 @@ typedef struct {
     Route route;
     RouteMethods methods;
     /* ROUTE_TREE: the directory, without the slash that may follow it. ROUTE_PAGE, ROUTE_MANIFEST and
-     * ROUTE_SIGNATURE: the file, as a path below the packs directory. ROUTE_PACK_INDEX: the pack's name.
-     * ROUTE_RELEASE and ROUTE_BLOB: the hash. ROUTE_DIGEST: the prefixes.
-     * Borrowed from the matched path; empty otherwise. */
+     * ROUTE_SIGNATURE: the file, as a path below the packs directory. ROUTE_PACK_INDEX: the pack's name,
+     * ROUTE_TOMBSTONE: its path. ROUTE_RELEASE and ROUTE_BLOB: the hash. ROUTE_DIGEST: the prefixes. Borrowed
+     * from the matched path; empty otherwise. */
     const char *rest;
     gsize rest_len;
 } RouteMatch;

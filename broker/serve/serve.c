@@ -301,6 +301,8 @@ static FetchFunc maker_of(Route route)
         return content_summaries;
     case ROUTE_PUBLISHERS:
         return content_publishers;
+    case ROUTE_TOMBSTONE:
+        return content_tombstone;
     case ROUTE_PACK_INDEX:
     case ROUTE_PAGE:
     case ROUTE_MANIFEST:
@@ -329,7 +331,9 @@ static void answer_from_catalog(ServeThread *thread, HttpExchange *exchange, con
         exchange_call(thread, exchange, view, match, path);
         return;
     }
-    FetchSpec spec = {.route = match->route, .make = maker_of(match->route), .view = view, .key = path};
+    /* What is withdrawn may change without the catalog. */
+    const char *key = match->route != ROUTE_TOMBSTONE ? path : NULL;
+    FetchSpec spec = {.route = match->route, .make = maker_of(match->route), .view = view, .key = key};
     spec.is_file = spec.make == content_file;
     g_autofree char *below = spec.is_file ? route_disk_path(match) : g_strndup(match->rest, match->rest_len);
     gboolean is_path = match->route != ROUTE_BLOB && match->route != ROUTE_RELEASE;

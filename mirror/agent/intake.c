@@ -315,6 +315,47 @@ static SyncResult *accepted_result(const Intake *intake, const char *path, const
     return result;
 }
 
+/* Of a tombstone nothing is kept but what proves it: what a publisher withdraws should be gone, and whoever
+ * mirrors us asks for the signature alone. */
+static Staging *stage_tombstone(const Intake *intake, const char *path, GBytes *sig, GError **error)
+{
+    gsize len = 0;
+    const void *data = g_bytes_get_data(sig, &len);
+    g_autoptr(Staging) staging = staging_new(intake->job->store, path, error);
+    if (staging == NULL || !staging_add(staging, "manifest.sig", data, len, error))
+        return NULL;
+    return g_steal_pointer(&staging);
+}
+
+gboolean intake_withdraw(Intake *intake, const char *path, const char *origin, GBytes *sig, gboolean *ret,
+                         GError **error)
+{
+    g_auto(AcceptVerdict) verdict = {0};
+    IntakeCase pack = {.path = path, .sig = sig};
+    char identity[SHA256_HEX_CHARS + 1];
+    *ret = FALSE;
+    if (!intake_in_time(intake, error))
+        return FALSE;
+    /* Without a look at signatures there are no tombstones. */
+    if (intake->job->source->policy == PACK_POLICY_OFF)
+        return TRUE;
+    if (!judge(intake, &pack, &verdict, error))
+        return FALSE;
+    if (verdict.rule != ACCEPT_WITHDRAWN)
+        return TRUE;
+    g_autoptr(Staging) staging = stage_tombstone(intake, path, sig, error);
+    if (staging == NULL || !settle_installed(intake, &pack, staging, &verdict, error))
+        return FALSE;
+    *ret = verdict.rule == ACCEPT_WITHDRAWN;
+    if (!*ret)
+        return TRUE;
+    hex_encode(verdict.digest, SHA256_BYTES, identity);
+    staging_set_digest(staging, verdict.digest);
+    batch_add(intake, g_steal_pointer(&staging), accepted_result(intake, path, identity, origin, &verdict),
+              g_bytes_get_size(sig));
+    return flush_if_due(intake, error);
+}
+
 gboolean intake_offer(Intake *intake, const char *path, const char *identity, const char *origin,
                       Staging *staging, const guint8 *expected_digest, GError **error)
 {
@@ -325,10 +366,14 @@ gboolean intake_offer(Intake *intake, const char *path, const char *identity, co
         return FALSE;
     g_autoptr(PackContent) content = staging_content(staging, intake->job->threads, &sig, error);
     IntakeCase pack = {.path = path, .content = content, .sig = sig, .expected_digest = expected_digest};
-    if (content == NULL || !judge(intake, &pack, &verdict, error) ||
-        !settle_installed(intake, &pack, staging, &verdict, error))
+    if (content == NULL || !judge(intake, &pack, &verdict, error))
         return FALSE;
-    /* A tombstone is installed, too, until the next collection: what it says can then be looked up. */
+    if (verdict.rule == ACCEPT_WITHDRAWN) {
+        staging_free(owned);
+        staging = owned = stage_tombstone(intake, path, sig, error);
+    }
+    if (owned == NULL || !settle_installed(intake, &pack, owned, &verdict, error))
+        return FALSE;
     if (is_accepted(&verdict)) {
         staging_set_digest(staging, verdict.digest);
         SyncResult *result = accepted_result(intake, path, identity, origin, &verdict);

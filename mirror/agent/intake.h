@@ -107,6 +107,11 @@ gboolean intake_offer(Intake *intake, const char *path, const char *identity, co
 void intake_refuse(Intake *intake, const char *path, const char *identity, AcceptRule rule,
                    const char *reason);
 void intake_gone(Intake *intake, const char *path);
+/* Judges a manifest.sig that came without its pack, to say that it was withdrawn. *ret TRUE when it is a
+ * tombstone that is accepted: it is reported, after it was installed. Otherwise it says nothing, and nothing
+ * is reported. FALSE as above. */
+gboolean intake_withdraw(Intake *intake, const char *path, const char *origin, GBytes *sig, gboolean *ret,
+                         GError **error);
 /* Installs and reports what is gathered. To be called at the end; happens by itself when a batch is full or
  * INTAKE_BATCH_MS old. */
 gboolean intake_flush(Intake *intake, GError **error);

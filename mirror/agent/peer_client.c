@@ -248,6 +248,12 @@ void peer_client_add_release(PeerClient *client, const guint8 digest[SHA256_BYTE
     add(client, "/catalog/releases/", hex, LIMIT_MANIFEST_SIG_BYTES, done, user);
 }
 
+void peer_client_add_tombstone(PeerClient *client, const char *pack_path, FetchDoneFunc done, gpointer user)
+{
+    g_autofree char *pack = g_uri_escape_string(pack_path, "/", /* allow_utf8= */ FALSE);
+    add(client, "/catalog/tombstones/", pack, LIMIT_MANIFEST_SIG_BYTES, done, user);
+}
+
 void peer_client_add_blob(PeerClient *client, const guint8 hash[SHA256_BYTES], gsize bytes_max,
                           FetchDoneFunc done, gpointer user)
 {

@@ -55,6 +55,8 @@ TrieSource peer_client_trie(PeerClient *client, const CatalogCheckpoint *checkpo
 /* manifest.sig of a release. */
 void peer_client_add_release(PeerClient *client, const guint8 digest[SHA256_BYTES], FetchDoneFunc done,
                              gpointer user);
+/* manifest.sig of the tombstone that is in force at a path. */
+void peer_client_add_tombstone(PeerClient *client, const char *pack_path, FetchDoneFunc done, gpointer user);
 /* A file of at most `bytes_max` bytes by its hash … */
 void peer_client_add_blob(PeerClient *client, const guint8 hash[SHA256_BYTES], gsize bytes_max,
                           FetchDoneFunc done, gpointer user);

@@ -8,6 +8,7 @@
 void peer_plan_clear(PeerPlan *plan)
 {
     g_clear_pointer(&plan->pending, g_ptr_array_unref);
+    g_clear_pointer(&plan->gone, g_ptr_array_unref);
 }
 
 void peer_decision_clear(PeerDecision *decision)
@@ -15,9 +16,10 @@ void peer_decision_clear(PeerDecision *decision)
     g_clear_pointer(&decision->reason, g_free);
 }
 
-gboolean peer_plan_shrinks(const PeerPlan *plan)
+gboolean peer_plan_shrinks(const PeerPlan *plan, guint withdrawn)
 {
-    return plan->gone * 100 > plan->held * LIMIT_SHRINK_PERCENT;
+    g_assert(withdrawn <= plan->gone->len);
+    return (guint64)(plan->gone->len - withdrawn) * 100 > plan->held * LIMIT_SHRINK_PERCENT;
 }
 
 /* --- After a change --- */
@@ -52,7 +54,8 @@ static gboolean count_gone(Planning *planning, const char *path)
     gboolean known = FALSE;
     if (!is_known(planning->job, path, &outcome, &known, &planning->error))
         return FALSE;
-    planning->plan->gone += known && outcome == OUTCOME_INSTALLED;
+    if (known && outcome == OUTCOME_INSTALLED)
+        g_ptr_array_add(planning->plan->gone, g_strdup(path));
     return TRUE;
 }
 
@@ -78,8 +81,10 @@ static gboolean planned(const Planning *planning, GError **error)
 gboolean peer_plan_change(const SyncJob *job, const DigestTrie *before, const DigestTrie *after,
                           guint64 wanted_before, PeerPlan *ret, GError **error)
 {
-    *ret = (PeerPlan){
-        .pending = g_ptr_array_new_with_free_func(g_free), .wanted = wanted_before, .held = wanted_before};
+    *ret = (PeerPlan){.pending = g_ptr_array_new_with_free_func(g_free),
+                      .gone = g_ptr_array_new_with_free_func(g_free),
+                      .wanted = wanted_before,
+                      .held = wanted_before};
     Planning planning = {.job = job, .plan = ret};
     digest_trie_diff(before, after, plan_difference, &planning);
     return planned(&planning, error);
@@ -112,7 +117,8 @@ static gboolean plan_known(const char *path, const char *identity G_GNUC_UNUSED,
     if (outcome == OUTCOME_GONE || (there && wanted))
         return TRUE;
     g_ptr_array_add(planning->plan->pending, g_strdup(path));
-    planning->plan->gone += wanted && outcome == OUTCOME_INSTALLED;
+    if (wanted && outcome == OUTCOME_INSTALLED)
+        g_ptr_array_add(planning->plan->gone, g_strdup(path));
     return TRUE;
 }
 
@@ -130,7 +136,8 @@ gboolean peer_plan_everything(const SyncJob *job, Intake *intake, const DigestTr
                               GError **error)
 {
     g_autoptr(DigestTrie) empty = digest_trie_new_empty();
-    *ret = (PeerPlan){.pending = g_ptr_array_new_with_free_func(g_free)};
+    *ret = (PeerPlan){.pending = g_ptr_array_new_with_free_func(g_free),
+                      .gone = g_ptr_array_new_with_free_func(g_free)};
     Planning planning = {.job = job, .intake = intake, .plan = ret, .catalog = catalog};
     digest_trie_diff(empty, catalog, plan_item, &planning);
     return mirror_db_each(job->db, job->source->name, count_held, &planning, error) &&
@@ -204,7 +211,11 @@ static gboolean decide_gone(const SyncJob *job, const char *path, PeerDecision *
     gboolean known = FALSE;
     if (!is_known(job, path, &outcome, &known, error))
         return FALSE;
-    ret->step = known ? PEER_STEP_GONE : PEER_STEP_NOTHING;
+    gboolean wanted = source_wants(job->source, path);
+    if (!known || (wanted && outcome == OUTCOME_WITHDRAWN))
+        ret->step = PEER_STEP_NOTHING;
+    else
+        ret->step = wanted && outcome == OUTCOME_INSTALLED ? PEER_STEP_ASK : PEER_STEP_GONE;
     return TRUE;
 }
 

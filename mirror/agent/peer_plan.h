@@ -16,7 +16,8 @@ typedef struct {
     GPtrArray *pending; /* of char *, owned: paths to be dealt with */
     guint64 wanted;     /* packs of the catalog that the source wants */
     guint64 held;       /* what `gone` is a part of */
-    guint64 gone;       /* wanted packs that were brought from here and are not there any more */
+    GPtrArray *gone;    /* of char *, owned: wanted packs that were brought from here and are not there any
+                           more */
 } PeerPlan;
 void peer_plan_clear(PeerPlan *plan);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PeerPlan, peer_plan_clear)
@@ -27,14 +28,16 @@ gboolean peer_plan_change(const SyncJob *job, const DigestTrie *before, const Di
 /* Of everything; costs the catalog. */
 gboolean peer_plan_everything(const SyncJob *job, Intake *intake, const DigestTrie *catalog, PeerPlan *ret,
                               GError **error);
-/* TRUE when so much is gone that the operator has to confirm it (LIMIT_SHRINK_PERCENT). */
-gboolean peer_plan_shrinks(const PeerPlan *plan);
+/* TRUE when so much is gone, but for `withdrawn` packs, that the operator has to confirm it
+ * (LIMIT_SHRINK_PERCENT). */
+gboolean peer_plan_shrinks(const PeerPlan *plan, guint withdrawn);
 
 /* --- One pack --- */
 
 typedef enum {
     PEER_STEP_NOTHING, /* it is dealt with */
     PEER_STEP_WAIT,    /* not yet: it failed not long ago, or another source may bring it first */
+    PEER_STEP_ASK,     /* it is gone: report it as withdrawn when the peer proves that it was, else as gone */
     PEER_STEP_GONE,    /* report it as gone */
     PEER_STEP_REFUSE,  /* report it as refused; nothing needs to be fetched for that */
     PEER_STEP_FETCH,

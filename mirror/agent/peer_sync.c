@@ -2,7 +2,8 @@
  *
  *   compare    peer_compare: which catalog the peer has; nothing is applied unless its root is signed
  *   plan       peer_plan: what is new, changed or gone becomes pending, in one transaction with the items
- *   work       every pending path: nothing to do, gone, refused, or fetched by peer_releases
+ *   work       every pending path: nothing to do, withdrawn or gone (peer_tombstones), refused, or fetched by
+ *              peer_releases
  *
  * A path stays pending until mirror.db shows that it was dealt with, which is looked up by the next sync:
  * what was reported, but never became durable, is done again. That a pack is about to be fetched is written
@@ -20,6 +21,7 @@
 #include "mirror/agent/peer_memory.h"
 #include "mirror/agent/peer_plan.h"
 #include "mirror/agent/peer_releases.h"
+#include "mirror/agent/peer_tombstones.h"
 #include "mirror/store/db.h"
 #include "schema/limits.h"
 
@@ -42,8 +44,10 @@ typedef struct {
     Peer *peer;
     Intake *intake;
     PeerReleases *releases;
+    PeerTombstones tombstones;
     gint64 now_s;
     GPtrArray *settled;   /* of char *: pending no more */
+    GPtrArray *missing;   /* of char *: gone from the catalog, and not asked about yet */
     GPtrArray *chosen;    /* of PeerPending *: to be fetched, their attempts counted … */
     guint begun;          /* … and so many of them begun */
     guint failed, in_row; /* packs that could not be fetched; the latest of them in a row */
@@ -81,8 +85,10 @@ void peer_sync_free(PeerSync *sync)
 static void sync_clear(Sync *sync)
 {
     g_clear_pointer(&sync->releases, peer_releases_free);
+    peer_tombstones_clear(&sync->tombstones);
     g_clear_pointer(&sync->intake, intake_free);
     g_ptr_array_unref(sync->settled);
+    g_ptr_array_unref(sync->missing);
     g_ptr_array_unref(sync->chosen);
     g_free(sync->failure);
 }
@@ -187,13 +193,24 @@ static PeerCompare compare_of(Sync *sync)
 static gboolean refuse_shrinking(Sync *sync, const PeerPlan *plan, GError **error)
 {
     PeerCompare compare = compare_of(sync);
-    if (sync->job->prune || !peer_plan_shrinks(plan))
+    guint withdrawn = 0;
+    if (sync->job->prune || !peer_plan_shrinks(plan, 0))
+        return TRUE;
+    /* What its publisher has withdrawn is not missing. */
+    if (plan->gone->len <= LIMIT_PEER_ASK_SHRUNK) {
+        if (!peer_tombstones_ask(&sync->tombstones, plan->gone, error))
+            return FALSE;
+        for (guint i = 0; i < plan->gone->len; i++)
+            withdrawn += peer_tombstones_of(&sync->tombstones, g_ptr_array_index(plan->gone, i)) ==
+                         PEER_TOMBSTONE_ACCEPTED;
+    }
+    if (!peer_plan_shrinks(plan, withdrawn))
         return TRUE;
     return peer_compare_alarm(&compare, "shrink", error,
-                              "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+                              "%u of %" G_GUINT64_FORMAT
                               " packs are gone at once; nothing is taken until they are back, or until "
                               "'kontor mirror sync %s --prune'",
-                              plan->gone, plan->held, sync->job->source->name);
+                              plan->gone->len - withdrawn, plan->held, sync->job->source->name);
 }
 
 /* Makes what changed pending. */
@@ -258,6 +275,9 @@ static gboolean sort_pending(Sync *sync, PeerPending *taken, GError **error)
         break;
     case PEER_STEP_WAIT:
         break;
+    case PEER_STEP_ASK:
+        g_ptr_array_add(sync->missing, g_strdup(pending->path));
+        break;
     case PEER_STEP_GONE:
         intake_gone(sync->intake, pending->path);
         break;
@@ -302,6 +322,21 @@ static gboolean fetch_chosen(Sync *sync, GError **error)
     return TRUE;
 }
 
+/* Tells what was withdrawn from what is merely gone. Whatever the peer does not tell now it is asked again.
+ */
+static gboolean report_missing(Sync *sync, GError **error)
+{
+    if (!peer_tombstones_ask(&sync->tombstones, sync->missing, error))
+        return FALSE;
+    for (guint i = 0; i < sync->missing->len; i++) {
+        const char *path = g_ptr_array_index(sync->missing, i);
+        if (peer_tombstones_of(&sync->tombstones, path) == PEER_TOMBSTONE_NONE)
+            intake_gone(sync->intake, path);
+    }
+    g_ptr_array_set_size(sync->missing, 0);
+    return TRUE;
+}
+
 /* Sorts a list of pending paths, which it empties. */
 static gboolean sort_all(Sync *sync, GPtrArray *list, GError **error)
 {
@@ -310,7 +345,7 @@ static gboolean sort_all(Sync *sync, GPtrArray *list, GError **error)
         if (!sort_pending(sync, pending, error))
             return FALSE;
     }
-    return TRUE;
+    return report_missing(sync, error);
 }
 
 static gboolean work(Sync *sync, GError **error)
@@ -451,10 +486,12 @@ static gboolean run_once(PeerSync *peers, const SyncJob *job, PeerSyncCost *ret_
                          .intake = intake_new(job),
                          .now_s = g_get_real_time() / G_USEC_PER_SEC,
                          .settled = g_ptr_array_new_with_free_func(g_free),
+                         .missing = g_ptr_array_new_with_free_func(g_free),
                          .chosen = g_ptr_array_new_with_free_func((GDestroyNotify)peer_pending_free)};
     sync.peer = find_peer(peers, job, error);
     if (sync.peer == NULL)
         return FALSE;
+    peer_tombstones_init(&sync.tombstones, sync.intake, sync.peer->client);
     FetchPool *pool = peer_client_pool(sync.peer->client);
     guint64 requests = fetch_pool_requests(pool), bytes = fetch_pool_wire_bytes(pool);
     gboolean done = run(&sync, ret, error);

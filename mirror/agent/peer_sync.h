@@ -13,6 +13,9 @@
  * longer takes our token ("token"), or lacks very much at once ("shrink") is told apart. Nothing of it is
  * applied then; what was taken before is served on.
  *
+ * What is gone from its catalog the peer is asked about: when it has the publisher's tombstone, the pack is
+ * withdrawn here, too; else it is gone, which the operator decides about.
+ *
  * A pack that the peer lists but does not serve is tried again after a while, which doubles each time, and
  * holds up nothing else. A path that another source holds is left to that source for one interval.
  */

@@ -136,6 +136,20 @@ GPtrArray *mirror_db_served(MirrorDb *mirror, GError **error)
     return statement != NULL ? packs_of_rows(statement, error) : NULL;
 }
 
+/* What was ever served at a path is among its releases, and a tombstone is not. */
+#define IS_TOMBSTONE                                                                                         \
+    "served = 0 AND fingerprint <> '' AND NOT EXISTS"                                                        \
+    " (SELECT 1 FROM releases WHERE releases.digest = held.digest)"
+
+GPtrArray *mirror_db_tombstones(MirrorDb *mirror, GError **error)
+{
+    g_autoptr(DbStatement) statement = db_prepare(
+        mirror->db,
+        "SELECT " MIRROR_HELD_COLUMNS " FROM held WHERE is_private = 0 AND " IS_TOMBSTONE " ORDER BY path",
+        error);
+    return statement != NULL ? packs_of_rows(statement, error) : NULL;
+}
+
 GPtrArray *mirror_db_former(MirrorDb *mirror, guint keep, GError **error)
 {
     g_autoptr(DbStatement) statement =
@@ -212,10 +226,11 @@ static void add_digest(DbStatement *statement, int column, GHashTable *digests)
 
 static gboolean add_present(MirrorDb *mirror, GHashTable *digests, GError **error)
 {
-    g_autoptr(DbStatement) statement = db_prepare(mirror->db,
-                                                  "SELECT digest FROM held WHERE served = 1"
-                                                  " UNION ALL SELECT digest FROM packs WHERE outcome = 0",
-                                                  error);
+    g_autoptr(DbStatement) statement =
+        db_prepare(mirror->db,
+                   "SELECT digest FROM held WHERE served = 1 OR (" IS_TOMBSTONE ")"
+                   " UNION ALL SELECT digest FROM packs WHERE outcome = 0",
+                   error);
     if (statement == NULL)
         return FALSE;
     for (gboolean row = TRUE; row;) {

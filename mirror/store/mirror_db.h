@@ -55,6 +55,10 @@ gboolean mirror_db_held(MirrorDb *db, const char *path, gboolean is_private, Mir
                         GError **error);
 /* All that is to be served (not withdrawn, of a source that is still there), of MirroredPack *, owned. */
 GPtrArray *mirror_db_served(MirrorDb *db, GError **error);
+/* The tombstones that hold paths: what is held and not served because it was withdrawn, and not only because
+ * no source brings it any more. Of MirroredPack *, owned; public ones only. Their manifest.sig is in the
+ * release store. */
+GPtrArray *mirror_db_tombstones(MirrorDb *db, GError **error);
 /* What was installed at public paths before what is served there now: of each the last `keep` releases but
  * that one, newest first, of MirroredPack *, owned. Of a record `path`, `digest`, `source` and `policy` (both
  * as of what is served) and `installed_s` are known, the rest is empty. */
@@ -196,8 +200,8 @@ GPtrArray *mirror_db_history(MirrorDb *db, const char *source, const char *path,
 
 #define MIRROR_KEEP_MAX 100 /* releases remembered of one path */
 
-/* Digests (of GBytes *, 32 bytes, in a new set) of what is served, of the last `keep` (1..MIRROR_KEEP_MAX)
- * releases of every path that is served, and of what the sources have now. */
+/* Digests (of GBytes *, 32 bytes, in a new set) of what is served, of tombstones that hold paths, of the last
+ * `keep` (1..MIRROR_KEEP_MAX) releases of every path that is served, and of what the sources have now. */
 GHashTable *mirror_db_reachable(MirrorDb *db, guint keep, GError **error);
 /* The paths at which a release is or was, public and private (of char *, sorted, without repetition). */
 GPtrArray *mirror_db_paths_of(MirrorDb *db, const guint8 digest[SHA256_BYTES], GError **error);

@@ -208,16 +208,16 @@ static gboolean read_sig(PackDir *dir, int releases_fd, const char *release, GBy
     return *ret != NULL;
 }
 
-gboolean release_store_read_sig(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GBytes **ret,
-                                GError **error)
+gboolean release_store_read_sig_at(int releases_fd, const guint8 digest[SHA256_BYTES], GBytes **ret,
+                                   GError **error)
 {
     char name[SHA256_HEX_CHARS + 1];
     release_store_name_of(digest, name);
     *ret = NULL;
     for (guint i = 1;; i++) {
         g_autoptr(GError) cause = NULL;
-        g_autoptr(PackDir) dir = pack_dir_open(store->releases_fd, name, &cause);
-        if (dir != NULL && read_sig(dir, store->releases_fd, name, ret, &cause))
+        g_autoptr(PackDir) dir = pack_dir_open(releases_fd, name, &cause);
+        if (dir != NULL && read_sig(dir, releases_fd, name, ret, &cause))
             return TRUE;
         /* What is linked from, or replaced, while it is read looks changed. */
         if (i == READ_TRIES || !g_error_matches(cause, KONTOR_ERROR, KONTOR_ERROR_CONFLICT)) {
@@ -225,6 +225,12 @@ gboolean release_store_read_sig(ReleaseStore *store, const guint8 digest[SHA256_
             return FALSE;
         }
     }
+}
+
+gboolean release_store_read_sig(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GBytes **ret,
+                                GError **error)
+{
+    return release_store_read_sig_at(store->releases_fd, digest, ret, error);
 }
 
 static gboolean add_digest(const char *name, gpointer user, GError **error G_GNUC_UNUSED)

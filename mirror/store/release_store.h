@@ -76,6 +76,9 @@ gboolean release_store_has(ReleaseStore *store, const guint8 digest[SHA256_BYTES
  * such release; LIMIT, IO. */
 gboolean release_store_read_sig(ReleaseStore *store, const guint8 digest[SHA256_BYTES], GBytes **ret,
                                 GError **error);
+/* The same for who has only the directory of releases open (pack_root_fd). */
+gboolean release_store_read_sig_at(int releases_fd, const guint8 digest[SHA256_BYTES], GBytes **ret,
+                                   GError **error);
 /* Sizes and counts; walks the directories, also while others change them. */
 typedef struct {
     guint releases, quarantined;
@@ -101,8 +104,8 @@ gboolean release_store_collect(ReleaseStore *store, GHashTable *reachable, gint6
                                StoreFunc func, gpointer user, StoreCollection *ret, GError **error);
 /* Reads a release again and compares it with its name: TRUE and *ret_problem NULL when it is whole, else what
  * is wrong with it in one line (a new string). Of releases with a signed release part every file is compared
- * and both signatures are checked; of others only the files that content_sha256 covers. Whether the publisher
- * is trusted is not asked. FALSE when that cannot be told. */
+ * and both signatures are checked; of tombstones there is only manifest.sig; of others only the files that
+ * content_sha256 covers. Whether the publisher is trusted is not asked. FALSE when that cannot be told. */
 gboolean release_store_check(ReleaseStore *store, const guint8 digest[SHA256_BYTES], guint threads,
                              char **ret_problem, GError **error);
 /* All digests that are there (of GBytes *), sorted. */

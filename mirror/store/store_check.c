@@ -73,6 +73,16 @@ static char *problem_of(const PackContent *content, const AcceptVerdict *verdict
     return g_strdup_printf("is the release %s", hex);
 }
 
+/* Of a tombstone only its signature is kept. */
+static gboolean is_tombstone(ReleaseStore *store, const guint8 digest[SHA256_BYTES])
+{
+    g_autoptr(GBytes) sig = NULL;
+    g_auto(AcceptVerdict) verdict = {0};
+    return release_store_read_sig(store, digest, &sig, NULL) && sig != NULL &&
+           judge(/* content= */ NULL, sig, &verdict, NULL) && verdict.rule == ACCEPT_WITHDRAWN &&
+           memcmp(verdict.digest, digest, SHA256_BYTES) == 0;
+}
+
 gboolean release_store_check(ReleaseStore *store, const guint8 digest[SHA256_BYTES], guint threads,
                              char **ret_problem, GError **error)
 {
@@ -85,7 +95,7 @@ gboolean release_store_check(ReleaseStore *store, const guint8 digest[SHA256_BYT
     g_autofree char *directory = g_build_filename(store->releases_dir, name, NULL);
     g_autoptr(PackContent) content = read_content(directory, threads, &sig, &cause);
     if (content == NULL && is_damage(cause)) {
-        *ret_problem = g_strdup(cause->message);
+        *ret_problem = is_tombstone(store, digest) ? NULL : g_strdup(cause->message);
         return TRUE;
     }
     if (content == NULL) {

@@ -11,7 +11,7 @@ from lib import broker, packs
 TOKEN = "openapi-token"
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 EXAMPLES = {"path": "history/rome", "pack": "history/rome", "pack_path": "history/rome", "name": "docker", "file": "concepts/caesar.md",
-            "page": "concepts/caesar.md", "page_file": "concepts/caesar.md", "prefixes": "0"}
+            "withdrawn": "history/gone", "page": "concepts/caesar.md", "page_file": "concepts/caesar.md", "prefixes": "0"}
 QUERIES = {"/catalog/changes": "?since=0"}
 BODIES = {"/search": {"q": "caesar"}, "/lookup_entity": {"term": "caesar"}, "/admin/reindex": {}}
 
@@ -24,6 +24,8 @@ class OpenApi(broker.SharedBrokerTest):
         packs.library(kontor.packs)
         packs.sign(kontor.packs / "history/rome")
         rome = kontor.packs / "history/rome"
+        gone = packs.write(kontor.packs, "history/gone", {"manifest.yaml": packs.manifest("gone", "Withdrawn."), "wiki/index.md": packs.index([])})
+        packs.sign_release(gone, "history/gone", withdrawn=True)
         packs.trust(kontor, [packs.PUBLISHER])
         cls.examples = {**EXAMPLES, "digest": packs.content_sha256(rome),
                         "hex": hashlib.sha256((rome / "wiki/index.md").read_bytes()).hexdigest()}
@@ -86,8 +88,8 @@ class OpenApi(broker.SharedBrokerTest):
     def test_the_contract_is_documented(self):
         shapes = {re.sub(r"\{\w+\}", "{}", path) for path, _ in self.public_paths()}
         for path in ("/", "/tree", "/tree/{}", "/packs", "/packs/summaries", "/packs/{}/index.md", "/packs/{}/wiki/{}",
-                     "/packs/{}/manifest.yaml", "/packs/{}/manifest.sig", "/publishers", "/catalog", "/catalog/releases/{}", "/catalog/checkpoint",
-                     "/catalog/digest", "/catalog/digest/{}", "/catalog/changes",
+                     "/packs/{}/manifest.yaml", "/packs/{}/manifest.sig", "/publishers", "/catalog", "/catalog/releases/{}",
+                     "/catalog/tombstones/{}", "/catalog/checkpoint", "/catalog/digest", "/catalog/digest/{}", "/catalog/changes",
                      "/blobs/sha256/{}", "/nodes", "/search", "/lookup_entity",
                      "/admin/reindex", "/ws", "/healthz", "/readyz", "/metrics", "/version"):
             self.assertIn(path, shapes)

@@ -140,6 +140,7 @@ class Questions:
             yield from (f"/tree/{'/'.join(parts[:depth])}" for depth in range(1, len(parts) + 1))
             yield f"/packs/{path}/index.md"
             yield f"/packs/{urllib.parse.quote(path, safe='')}/manifest.yaml"
+            yield f"/catalog/tombstones/{path}"
             key = path_key(path)
             yield from (f"/catalog/digest/{key[:n]}" for n in (1, 2, 8, 64))
             yield f"/catalog?cursor={path.encode().hex()}"

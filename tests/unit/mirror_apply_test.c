@@ -595,6 +595,56 @@ static gboolean reaches(Fixture *fixture, guint keep, guint8 content)
     return g_hash_table_contains(reachable, key);
 }
 
+/* Paths and first digits. */
+static char *tombstones(Fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) packs = mirror_db_tombstones(fixture->db, &error);
+    g_assert_no_error(error);
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < packs->len; i++) {
+        const MirroredPack *pack = g_ptr_array_index(packs, i);
+        g_assert_true(pack->withdrawn && !pack->is_private);
+        g_string_append_printf(text, "%s%s %u", i > 0 ? " " : "", pack->path, pack->digest[0]);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void assert_tombstones(Fixture *fixture, const char *expected)
+{
+    g_autofree char *is = tombstones(fixture);
+    g_assert_cmpstr(is, ==, expected);
+}
+
+/* What was withdrawn is kept apart from what merely nobody brings any more. */
+static void test_tombstones(void)
+{
+    g_auto(Fixture) fixture = {0};
+    fixture_init(&fixture);
+    SOURCES(&fixture, "a", "b");
+    apply(&fixture, "a", installed("1.0.0", 1));
+    assert_tombstones(&fixture, "");
+    SOURCES(&fixture, "b");
+    assert_tombstones(&fixture, "");
+    g_assert_false(reaches(&fixture, 3, 1));
+    apply(&fixture, "b",
+          result_new(OUTCOME_WITHDRAWN, pack_new("history/rome", "p", "1.0.0", LATE, 9), "grave"));
+    SyncResult *secret =
+        result_new(OUTCOME_WITHDRAWN, pack_new("history/secret", "p", "1.0.0", LATE, 8), "grave");
+    secret->pack->is_private = TRUE;
+    apply(&fixture, "b", secret);
+    assert_tombstones(&fixture, "history/rome 9");
+    g_assert_true(reaches(&fixture, 3, 9));
+    g_assert_true(reaches(&fixture, 3, 8));
+    g_assert_false(reaches(&fixture, 3, 1));
+    /* For good, whatever becomes of the source. */
+    SOURCES(&fixture, "c");
+    assert_tombstones(&fixture, "history/rome 9");
+    apply(&fixture, "c", installed("1.0.1", 3));
+    assert_tombstones(&fixture, "");
+    g_assert_false(reaches(&fixture, 3, 9));
+}
+
 /* Their first digits, in order. */
 static char *former(Fixture *fixture, guint keep)
 {
@@ -967,6 +1017,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mirror-db/ends-and-alarms", test_ends_and_alarms);
     g_test_add_func("/mirror-db/history-pages", test_history_pages);
     g_test_add_func("/mirror-db/history-is-bounded", test_history_is_bounded);
+    g_test_add_func("/mirror-db/tombstones", test_tombstones);
     g_test_add_func("/mirror-db/former", test_former);
     g_test_add_func("/mirror-db/reachable", test_reachable);
     g_test_add_func("/mirror-db/random-histories", test_random_histories);

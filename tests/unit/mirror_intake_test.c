@@ -305,6 +305,26 @@ static void test_off_keeps_promises(void)
 
 /* --- Tombstones --- */
 
+/* Of what is withdrawn the store keeps the signature alone, and that counts as whole. */
+static void assert_bare(World *world, const SyncResult *result)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) sig = NULL;
+    g_autofree char *problem = NULL;
+    char hex[SHA256_HEX_CHARS + 1];
+    g_assert_cmpint(result->outcome, ==, OUTCOME_WITHDRAWN);
+    hex_encode(result->pack->digest, SHA256_BYTES, hex);
+    ReleaseStore *store = job_of(world, 0).store;
+    g_autofree char *manifest =
+        g_build_filename(release_store_releases_dir(store), hex, "manifest.yaml", NULL);
+    g_assert_false(g_file_test(manifest, G_FILE_TEST_EXISTS));
+    g_assert_true(release_store_read_sig(store, result->pack->digest, &sig, &error));
+    g_assert_nonnull(sig);
+    g_assert_true(release_store_check(store, result->pack->digest, 1, &problem, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(problem, ==, NULL);
+}
+
 static void test_tombstones(void)
 {
     g_auto(World) world;
@@ -315,6 +335,7 @@ static void test_tombstones(void)
     assert_outcome(&world, 0, &(Offer){ANNA, "1.0.0"}, ACCEPT_OK);
     assert_outcome(&world, 0, &(Offer){DORA, "2.0.0", .withdrawn = TRUE}, ACCEPT_HIJACK);
     assert_outcome(&world, 0, &(Offer){ANNA, "1.0.0", .withdrawn = TRUE}, ACCEPT_WITHDRAWN);
+    assert_bare(&world, g_ptr_array_index(world.results, 0));
     /* What was withdrawn does not come back by itself, nor from others. */
     assert_outcome(&world, 1, &(Offer){ANNA, "0.9.0"}, ACCEPT_ROLLBACK);
     assert_outcome(&world, 1, &(Offer){NOBODY, "9.0.0"}, ACCEPT_HIJACK);
@@ -328,6 +349,50 @@ static void test_own_tombstone_of_the_tolerated(void)
     set_policy(&world, PACK_POLICY_PREFERRED);
     assert_outcome(&world, 0, &(Offer){DORA, "1.0.0"}, ACCEPT_OK);
     assert_outcome(&world, 0, &(Offer){DORA, "1.0.0", .withdrawn = TRUE}, ACCEPT_WITHDRAWN);
+}
+
+/* A tombstone without its pack, as a peer hands it on; what it says has a result of its own. */
+static gboolean withdraw(World *world, guint source, const Offer *what)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) changes = NULL;
+    gboolean accepted = FALSE;
+    SyncJob job = job_of(world, source);
+    g_autoptr(Intake) intake = intake_new(&job);
+    g_autoptr(Staging) staging = stage(intake, what);
+    g_autoptr(GBytes) sig = NULL;
+    g_autoptr(PackContent) content = staging_content(staging, 1, &sig, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(content);
+    g_ptr_array_set_size(world->results, 0);
+    g_assert_true(intake_withdraw(intake, PATH, "tombstone", sig, &accepted, &error));
+    g_assert_true(intake_flush(intake, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(world->results->len, ==, accepted ? 1 : 0);
+    g_assert_true(
+        mirror_db_apply(world->db, world->sources[source]->name, world->results, FALSE, 1, &changes, &error));
+    g_assert_no_error(error);
+    return accepted;
+}
+
+static void test_tombstone_alone(void)
+{
+    g_auto(World) world;
+    world_init(&world);
+    set_policy(&world, PACK_POLICY_REQUIRED);
+    assert_outcome(&world, 0, &(Offer){ANNA, "2.0.0"}, ACCEPT_OK);
+    g_assert_false(withdraw(&world, 0, &(Offer){DORA, "3.0.0", .withdrawn = TRUE}));
+    g_assert_false(withdraw(&world, 0, &(Offer){ANNA, "1.0.0", .withdrawn = TRUE}));
+    g_assert_false(withdraw(&world, 0, &(Offer){ANNA, "3.0.0", .withdrawn = TRUE, .path = "science/other"}));
+    g_assert_false(withdraw(&world, 0, &(Offer){ANNA, "3.0.0"}));
+    g_assert_false(withdraw(&world, 0, &(Offer){ANNA, "3.0.0", .no_release = TRUE}));
+    set_policy(&world, PACK_POLICY_OFF);
+    g_assert_false(withdraw(&world, 0, &(Offer){ANNA, "2.0.0", .withdrawn = TRUE}));
+    set_policy(&world, PACK_POLICY_PREFERRED);
+    g_assert_true(withdraw(&world, 0, &(Offer){ANNA, "2.0.0", .withdrawn = TRUE}));
+    assert_bare(&world, g_ptr_array_index(world.results, 0));
+    assert_outcome(&world, 1, &(Offer){ANNA, "1.0.0"}, ACCEPT_ROLLBACK);
+    assert_outcome(&world, 1, &(Offer){ANNA, "2.0.1"}, ACCEPT_OK);
 }
 
 /* --- Sources --- */
@@ -644,6 +709,7 @@ int main(int argc, char **argv)
     g_test_add_func("/intake/off", test_off);
     g_test_add_func("/intake/off-keeps-promises", test_off_keeps_promises);
     g_test_add_func("/intake/tombstones", test_tombstones);
+    g_test_add_func("/intake/tombstone-alone", test_tombstone_alone);
     g_test_add_func("/intake/own-tombstone-of-the-tolerated", test_own_tombstone_of_the_tolerated);
     g_test_add_func("/intake/removed-source", test_removed_source_holds_nothing);
     g_test_add_func("/intake/another-key-signs-the-same", test_another_key_signs_the_same);

@@ -179,6 +179,72 @@ static void test_removal_and_shrinking(void)
     g_assert_cmpuint(peer_world_count(&world, OUTCOME_GONE), ==, 2);
 }
 
+/* --- Tombstones --- */
+
+static void test_withdrawn(void)
+{
+    g_auto(PeerWorld) world;
+    peer_world_init(&world);
+    peer_put_many(&world, 3, "1.0.0", 0);
+    peer_world_sync_ok(&world);
+    /* One of three is more than a fifth, but it is not missing. */
+    peer_withdraw(&world, "set/1", NULL);
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_WITHDRAWN), ==, 1);
+    g_assert_cmpuint(world.results->len, ==, 1);
+    g_assert_cmpuint(peer_world_requests(&world, "/catalog/tombstones/"), ==, 1);
+    /* It is dealt with: nobody asks again, not even when everything is looked at. */
+    peer_world_sync_ok(&world);
+    world.full = TRUE;
+    peer_world_sync_ok(&world);
+    world.full = FALSE;
+    g_assert_cmpuint(peer_world_requests(&world, "/catalog/tombstones/"), ==, 0);
+    /* The old release does not come back. */
+    peer_put(&world, "set/1", "1.0.0", "1.0.0");
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_REFUSED), ==, 1);
+}
+
+static gboolean busy_about_tombstones(PeerWorld *world G_GNUC_UNUSED, const char *target, PeerAnswer *answer)
+{
+    if (!g_str_has_prefix(target, "/catalog/tombstones/"))
+        return FALSE;
+    answer->status = 503;
+    return TRUE;
+}
+
+/* What the peer cannot tell now is asked again; it is neither gone nor withdrawn meanwhile. */
+static void test_tombstone_later(void)
+{
+    g_auto(PeerWorld) world;
+    peer_world_init(&world);
+    peer_put_many(&world, 10, "1.0.0", 0);
+    peer_world_sync_ok(&world);
+    peer_withdraw(&world, "set/1", NULL);
+    peer_bend(&world, busy_about_tombstones);
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(world.results->len, ==, 0);
+    peer_bend(&world, NULL);
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_WITHDRAWN), ==, 1);
+}
+
+static void test_forged_tombstone(void)
+{
+    g_auto(PeerWorld) world;
+    peer_world_init(&world);
+    g_autoptr(SecretKey) stranger = secret_key_generate();
+    peer_put_many(&world, 10, "1.0.0", 0);
+    peer_world_sync_ok(&world);
+    peer_withdraw(&world, "set/1", stranger);
+    peer_world_sync_ok(&world);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_WITHDRAWN), ==, 0);
+    g_assert_cmpuint(peer_world_count(&world, OUTCOME_GONE), ==, 1);
+    peer_withdraw(&world, "set/2", stranger);
+    peer_withdraw(&world, "set/3", stranger);
+    peer_world_sync_fails(&world, KONTOR_ERROR_CONFLICT, "2 of 9 packs are gone");
+}
+
 /* Nothing that was removed while nobody looked is overlooked. */
 static void test_lost_file(void)
 {
@@ -389,6 +455,9 @@ int main(int argc, char **argv)
     g_test_add_func("/peer/same-catalog", test_same_catalog_of_a_new_generation);
     g_test_add_func("/peer/globs-and-policy", test_globs_and_policy);
     g_test_add_func("/peer/removal-and-shrinking", test_removal_and_shrinking);
+    g_test_add_func("/peer/withdrawn", test_withdrawn);
+    g_test_add_func("/peer/tombstone-later", test_tombstone_later);
+    g_test_add_func("/peer/forged-tombstone", test_forged_tombstone);
     g_test_add_func("/peer/lost-file", test_lost_file);
     g_test_add_func("/peer/lost-results", test_lost_results);
     g_test_add_func("/peer/other-source-first", test_other_source_first);

@@ -60,7 +60,8 @@ struct PeerWorld {
     /* The peer. */
     GMutex lock;
     SocketThreads server;
-    GHashTable *packs; /* path → PeerPack */
+    GHashTable *packs;      /* path → PeerPack */
+    GHashTable *tombstones; /* path → GBytes */
     Journal *journal;
     gint64 now_s;
     guint changes_max;   /* of one answer, but at least one generation */
@@ -92,7 +93,8 @@ static inline void peer_pack_put(PeerPack *pack, const char *name, const char *t
 
 typedef struct {
     const char *path, *version;
-    const char *text;     /* of one of its pages */
+    const char *text; /* of one of its pages */
+    gboolean withdrawn;
     SecretKey *key;       /* NULL: the world's publisher */
     gboolean is_unsigned; /* no manifest.sig */
     guint pages;          /* further ones, the same in every version */
@@ -140,8 +142,10 @@ static inline PeerPack *peer_pack_new(PeerWorld *world, const PeerPackSpec *spec
     pack_content_sha256(content, content_sha256);
     memcpy(digest, content_sha256, SHA256_BYTES);
     if (!spec->is_unsigned) {
-        ReleaseOptions options = {
-            .path = spec->path, .signer_name = "Anna", .published_at = "2026-05-01T12:00:00Z"};
+        ReleaseOptions options = {.path = spec->path,
+                                  .signer_name = "Anna",
+                                  .published_at = "2026-05-01T12:00:00Z",
+                                  .withdrawn = spec->withdrawn};
         char *sig = release_sign(content, &options, key, &error);
         g_assert_no_error(error);
         pack->sig = g_bytes_new_take(sig, strlen(sig));
@@ -211,6 +215,18 @@ static inline void peer_remove(PeerWorld *world, const char *path)
     g_assert_true(g_hash_table_remove(world->packs, path));
     peer_publish(world);
     g_mutex_unlock(&world->lock);
+}
+
+/* Takes a pack away by a tombstone. */
+static inline void peer_withdraw(PeerWorld *world, const char *path, SecretKey *key)
+{
+    PeerPackSpec spec = {.path = path, .version = "1.0.0", .text = "1.0.0", .key = key, .withdrawn = TRUE};
+    PeerPack *pack = peer_pack_new(world, &spec);
+    g_mutex_lock(&world->lock);
+    g_hash_table_replace(world->tombstones, g_strdup(path), g_bytes_ref(pack->sig));
+    g_mutex_unlock(&world->lock);
+    peer_pack_free(pack);
+    peer_remove(world, path);
 }
 
 /* From now on it lies in this way; NULL: it tells the truth. */
@@ -321,6 +337,15 @@ static inline void peer_answer_release(PeerWorld *world, const char *hex, PeerAn
     }
 }
 
+static inline void peer_answer_tombstone(PeerWorld *world, const char *path, PeerAnswer *answer)
+{
+    GBytes *sig = g_hash_table_lookup(world->tombstones, path);
+    if (sig == NULL)
+        return;
+    answer->status = 200;
+    answer->body = g_bytes_ref(sig);
+}
+
 static inline void peer_answer_blob(PeerWorld *world, const char *hex, PeerAnswer *answer)
 {
     GHashTableIter iter, files;
@@ -374,6 +399,8 @@ static inline void peer_answer(PeerWorld *world, const char *target, PeerAnswer 
         peer_answer_digest(world, target + strlen("/catalog/digest/"), answer);
     else if (g_str_has_prefix(target, "/catalog/changes?since="))
         peer_answer_changes(world, target + strlen("/catalog/changes?since="), answer);
+    else if (g_str_has_prefix(target, "/catalog/tombstones/"))
+        peer_answer_tombstone(world, target + strlen("/catalog/tombstones/"), answer);
     else if (g_str_has_prefix(target, "/catalog/releases/"))
         peer_answer_release(world, target + strlen("/catalog/releases/"), answer);
     else if (g_str_has_prefix(target, "/blobs/sha256/"))
@@ -474,6 +501,7 @@ static inline void peer_world_init(PeerWorld *world)
     store_world_init(&world->here);
     world->publisher = world_key(1);
     world->broker = world_key(7);
+    world->tombstones = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     world->packs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, peer_pack_free);
     world->targets = g_ptr_array_new_with_free_func(g_free);
     world->results = g_ptr_array_new_with_free_func((GDestroyNotify)sync_result_free);
@@ -504,6 +532,7 @@ static inline void peer_world_clear(PeerWorld *world)
     secret_key_free(world->publisher);
     secret_key_free(world->broker);
     g_hash_table_unref(world->packs);
+    g_hash_table_unref(world->tombstones);
     g_clear_pointer(&world->journal, journal_unref);
     g_ptr_array_unref(world->targets);
     g_ptr_array_unref(world->results);

@@ -113,3 +113,19 @@ def verify_release(document, files, path):
     if release["path"] != path:
         raise Refused("wrong-path")
     return digest(canonical(release))
+
+
+def verify_tombstone(sig):
+    """A manifest.sig of which nothing else is kept, because it withdraws the pack: its path and digest, if both signatures fit."""
+    document = json.loads(sig)
+    release, public = document["release"], base64.b64decode(document["signer_pubkey_b64"])
+    signed = canonical({"manifest_sha256": document["manifest_sha256"], "pages": document["pages"]})
+    if document["signer_fingerprint"] != fingerprint(public):
+        raise Refused("fingerprint")
+    if release.get("withdrawn") is not True:
+        raise Refused("no tombstone")
+    if not _signed_by(public, base64.b64decode(document["signature_b64"]), signed) or release["content_sha256"] != digest(signed):
+        raise Refused("signature")
+    if not _signed_by(public, base64.b64decode(document["release_signature_b64"]), RELEASE_LABEL + canonical(release)):
+        raise Refused("release-signature")
+    return release["path"], digest(canonical(release))
