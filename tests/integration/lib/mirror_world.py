@@ -11,12 +11,12 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.parse
 
 from lib import broker, checker, packs, wire
+from lib.ports import free_port
 
 GIT_ENVIRONMENT = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
                    "GIT_AUTHOR_NAME": "A Publisher", "GIT_AUTHOR_EMAIL": "publisher@example.org",
@@ -27,13 +27,6 @@ FIRST_MINUTE = 29453760  # 2026-01-01T00:00Z, in minutes since the epoch
 def utc(minutes):
     """A time as it stands in releases, of minutes since the epoch."""
     return datetime.datetime.fromtimestamp(minutes * 60, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def free_port():
-    """A port that nobody has: brokers that know each other before they start need addresses that stay."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def manifest(path, version, summary="A pack for tests."):
